@@ -1,0 +1,66 @@
+# Everything a developer or a first user needs. `make help` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+ARGS ?=
+
+# The newest Python that Headrace is tested with, else whatever python3 is: the set-up checks it.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	command -v $$name >/dev/null 2>&1 && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$name; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format check bench chaos replay-dlq lock clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with headrace in it (PYTHON=… chooses the Python)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found: install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than 3.11, or does not run: say make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## start everything: Kafka, ingest and a worker; Ctrl-C stops it (ARGS="--port 8090 …")
+	@exec $(BIN)/headrace --log-format text run --echo-port 8089 $(ARGS)
+
+test: setup ## run all tests, those against a real Kafka included (ARGS="-k name …")
+	@$(BIN)/pytest $(ARGS)
+
+lint: setup ## check style, types and imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## let ruff repair and format what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+check: setup ## check the routing table (ARGS="--env" checks the secrets too)
+	@$(BIN)/headrace check $(ARGS)
+
+bench: setup ## measure ingest and delivery
+	@bench/ingest $(ARGS)
+	@bench/deliver $(ARGS)
+
+chaos: setup ## kill, freeze and restart parts under load (slow)
+	@$(BIN)/pytest -m chaos $(ARGS)
+
+replay-dlq: setup ## put dead letters back to work (ARGS="--destination crm --dry-run")
+	@$(BIN)/headrace dlq replay $(ARGS)
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make lock" --output-file requirements.lock --quiet --upgrade
+
+clean: ## remove what was built; the data in .headrace stays
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

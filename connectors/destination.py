@@ -1,0 +1,268 @@
+"""One configured account at work: its connections, slots, rate and circuit. What the delivery consumer calls."""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_module
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from connectors.breaker import Admission, CircuitBreaker, State
+from connectors.client import Session
+from connectors.connector import Action, Call, Connector, DestinationSettings
+from connectors.errors import (
+    CallError,
+    PermanentError,
+    RateLimited,
+    TimeoutExceeded,
+    TransientError,
+    Unreachable,
+    place_of,
+)
+from connectors.interruption import Interrupted, Interruption
+from connectors.metrics import CIRCUIT_VALUES, ConnectorMetrics
+from connectors.rate_limit import RateLimiter
+from connectors.retry import call_with_retries
+from connectors.settings import rate_per_s
+
+__all__ = ["Destination", "Interrupted", "Settled"]
+
+log = structlog.get_logger("connectors")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A round that succeeded: how many calls it took, and the HTTP status of the last one if there was one."""
+
+    attempts: int
+    status: int | None
+
+
+class Destination:
+    """One configured account at work: its client, limiter, breaker, slots."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: DestinationSettings,
+        connector: Connector,
+        *,
+        secrets: Mapping[str, str],
+        metrics: ConnectorMetrics,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = random_module.random,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare a destination; `start` opens it.
+
+        ``secrets`` holds the values of ``settings.secret_envs()``, by the same keys.
+        """
+        self.name = name
+        self.settings = settings
+        self._connector = connector
+        self._secrets = secrets
+        self._now = now
+        self._sleep = sleep
+        self._random = random
+        self._metrics = metrics.of(name)
+        self._metrics.circuit_open.set(0)
+        rate = None if settings.rate is None else rate_per_s(settings.rate)
+        self.limiter = RateLimiter(rate, now=now, sleep=sleep)
+        circuit = settings.circuit
+        self.breaker = CircuitBreaker(
+            circuit.failures, circuit.open_s, now=now, sleep=sleep, on_change=self._circuit_changed
+        )
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._interruption = Interruption()
+        self._prepared: object = None
+        self.in_flight = 0
+        self._session = Session(
+            settings.endpoint(secrets), secrets=secrets.values(), on_exhausted=self._block, unix_time=unix_time
+        )
+
+    async def start(self) -> None:
+        """Open the destination.
+
+        Raises:
+            ValueError: it cannot work, as with a Python module that does not import; says why.
+        """
+        if self._connector.prepare is not None:
+            self._prepared = self._connector.prepare(self.settings)
+        await self._session.start()
+
+    async def close(self) -> None:
+        """End all waits and close the connections; calls still in flight fail with `Unreachable`."""
+        self.interrupt_backoff()
+        await self._session.close()
+
+    def share(self, numerator: int, denominator: int) -> None:
+        """Take the part of the rate that belongs to ``numerator`` partitions of ``denominator``."""
+        self.limiter.share(numerator, denominator)
+
+    def interrupt_backoff(self) -> None:
+        """Make every wait (slot, rate, circuit, backoff) of the calls made so far end with `Interrupted`.
+
+        Calls in flight go on. Calls made afterwards are as usual.
+        """
+        self._interruption.interrupt()
+
+    async def call(
+        self,
+        action: str,
+        parameters: Mapping[str, object],
+        *,
+        idempotency_key: str,
+        before_attempt: Callable[[], Awaitable[None]],
+    ) -> Settled:
+        """Carry out one round: up to ``retry.attempts`` calls of ``action``, with backoff in place.
+
+        Before each attempt it waits for a slot, the circuit and the rate, which uses no attempt, and then awaits
+        ``before_attempt`` immediately before the call: what that raises abandons the round and propagates untouched.
+        A backoff holds no slot. An attempt is bounded by ``timeout_s`` in all. A destination that asks for a longer
+        wait than the longest backoff gets it from the caller: the round ends at once.
+
+        Raises:
+            PermanentError: refused for good, or the parameters do not fit the action.
+            TransientError: every attempt failed, or the wait asked for is too long; ``retry_after_s`` has it.
+            CredentialsRefused: 401 or 403.
+            Interrupted: a wait was ended by `interrupt_backoff` or `close`.
+            Each `CallError` has ``attempts`` and, if there was an answer, ``status``. Cancellation propagates.
+        """
+        chosen = self._connector.actions.get(action)
+        if chosen is None:
+            raise PermanentError(f"the connector {self._connector.name} has no action {action!r}")
+        arguments = chosen.read(parameters)
+        return await _Round(self, chosen, arguments, idempotency_key, before_attempt).run()
+
+    def _block(self, wait_s: float) -> None:
+        if self.limiter.block_for(wait_s):
+            log.warning("destination_rate_limited", destination=self.name, wait_s=round(self.limiter.blocked_s, 1))
+
+    def _circuit_changed(self, state: State) -> None:
+        self._metrics.circuit_open.set(CIRCUIT_VALUES[state])
+        write = log.warning if state == "open" else log.info
+        write(f"circuit_{state}", destination=self.name)
+
+
+class _Round:
+    """The attempts of one call of `Destination.call`."""
+
+    __slots__ = ("_action", "_arguments", "_at", "_attempts", "_before_attempt", "_key", "_period", "_status")
+
+    def __init__(
+        self,
+        at: Destination,
+        action: Action,
+        arguments: dict[str, Any],
+        key: str,
+        before_attempt: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._at = at
+        self._action = action
+        self._arguments = arguments
+        self._key = key
+        self._before_attempt = before_attempt
+        self._period = at._interruption.period
+        self._attempts = 0
+        self._status: int | None = None
+
+    async def run(self) -> Settled:
+        try:
+            await call_with_retries(
+                self._attempt, self._at.settings.retry, sleep=self._back_off, random=self._at._random
+            )
+        except CallError as error:
+            error.attempts = self._attempts
+            raise
+        return Settled(self._attempts, self._status)
+
+    async def _back_off(self, seconds: float) -> None:
+        async with self._at._interruption.interruptible(self._period):
+            await self._at._sleep(seconds)
+
+    async def _attempt(self) -> None:
+        admission = await self._enter()
+        self._at.in_flight += 1
+        try:
+            await self._before_attempt()
+            error = await self._call()
+        except BaseException:
+            admission.abandoned()
+            raise
+        finally:
+            self._at.in_flight -= 1
+            self._at._slots.release()
+        _report(admission, error)
+        if error is not None:
+            self._heed(error)
+            raise error
+
+    async def _enter(self) -> Admission:
+        """Wait for a slot, the circuit and the rate; on return the slot is held."""
+        async with self._at._interruption.interruptible(self._period):
+            await self._at._slots.acquire()
+            try:
+                return await self._admit()
+            except BaseException:
+                self._at._slots.release()
+                raise
+
+    async def _admit(self) -> Admission:
+        while True:
+            admission = await self._at.breaker.admit()
+            try:
+                waited_s = await self._at.limiter.acquire()
+            except BaseException:
+                admission.abandoned()
+                raise
+            if waited_s > 0 or self._at.settings.rate is not None:
+                self._at._metrics.rate_limit_wait_s.observe(waited_s)
+            if admission.is_current:
+                return admission
+            admission.abandoned()  # the circuit opened meanwhile: the token is lost, which errs on the slow side
+
+    async def _call(self) -> CallError | None:
+        """Make the call, and return how it failed, if it did."""
+        at = self._at
+        self._attempts += 1
+        client = at._session.client(self._key)
+        call = Call(client, at.settings, self._key, at.name, at._secrets, at._prepared)
+        started_s = at._now()
+        error: CallError | None = None
+        try:
+            async with asyncio.timeout(at.settings.timeout_s):
+                await self._action.call(call, **self._arguments)
+        except CallError as raised:
+            error = raised
+        except TimeoutError:
+            error = TimeoutExceeded(f"no answer within {at.settings.timeout_s:g} s")
+        except Exception as raised:
+            # A defect of the action, not of the delivery: nothing is lost while it is being mended.
+            error = TransientError(f"the action {self._action.name} raised {place_of(raised)}")
+        self._status = client.status
+        at._metrics.attempted(error, at._now() - started_s)
+        return error
+
+    def _heed(self, error: CallError) -> None:
+        """Leave the whole destination alone for as long as it asks."""
+        if isinstance(error, RateLimited):
+            asked_s = error.retry_after_s
+            self._at._block(self._at.settings.retry.backoff_s[0] if asked_s is None else asked_s)
+        elif isinstance(error, TransientError) and error.status == 503 and error.retry_after_s:
+            self._at._block(error.retry_after_s)
+
+
+def _report(admission: Admission, error: CallError | None) -> None:
+    """Tell the circuit: 5xx, timeouts and connection errors count; any other answer is a sign of health."""
+    status = None if error is None else error.status
+    if isinstance(error, TimeoutExceeded | Unreachable) or (status is not None and status >= 500):
+        admission.failed()
+    elif error is None or status is not None:
+        admission.succeeded()
+    else:
+        admission.abandoned()  # refused before it was sent, or a defect of the action: says nothing

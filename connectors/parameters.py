@@ -1,0 +1,103 @@
+"""An action's parameters, derived from its signature: what ``with`` may hold, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from connectors.errors import PermanentError
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterMistake:
+    """What is wrong with one value of a mapping; ``path`` leads to it from the mapping's root."""
+
+    path: Path
+    message: str
+    suggestion: str | None = None
+
+
+def parameters_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+    """Return the model of the keyword-only parameters of ``function``; with ``**fields``, any others too.
+
+    A number is taken for a string, since an expression keeps its value's type.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {
+        parameter.name: (hints[parameter.name], ... if parameter.default is parameter.empty else parameter.default)
+        for parameter in parameters
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    config = ConfigDict(extra="allow" if free else "forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+    with warnings.catch_warnings():
+        # A parameter may be called "json": only the fields of the instance are read, not BaseModel's old method.
+        warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+        return create_model(name, __config__=config, **fields)
+
+
+def read_parameters(model: type[BaseModel], rendered: Mapping[str, object]) -> dict[str, Any]:
+    """Return the arguments of a call out of a rendered mapping.
+
+    Raises:
+        PermanentError: a parameter is missing, unknown or of another type; names it, and never shows its value.
+    """
+    try:
+        read = model.model_validate(dict(rendered))
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False, include_context=False)
+        texts = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details[:5]]
+        raise PermanentError("the rendered parameters do not fit the action: " + "; ".join(texts)) from None
+    return {**read.__dict__, **(read.__pydantic_extra__ or {})}
+
+
+def check_parameters(model: type[BaseModel], mapping: Mapping[str, object]) -> list[ParameterMistake]:
+    """Return every mistake in a mapping as written; what an expression will give is unknown and passes."""
+    try:
+        model.model_validate(dict(mapping))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False)
+        found = [_mistake(model, detail, mapping) for detail in details]
+        # A union reports one mistake a member: the first says enough.
+        first = {mistake.path: mistake for mistake in reversed(found) if mistake is not None}
+        return list(reversed(first.values()))
+    return []
+
+
+def _mistake(model: type[BaseModel], detail: ErrorDetails, mapping: Mapping[str, object]) -> ParameterMistake | None:
+    path, value = _locate(detail["loc"], mapping)
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "missing":
+        return ParameterMistake((name,), f"the parameter {name!r} is missing")
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(name, model.model_fields, n=1)
+        known = ", ".join(model.model_fields)
+        return ParameterMistake(
+            (name,),
+            f"there is no parameter {name!r}",
+            f"did you mean {close[0]!r}?" if close else f"the parameters are: {known}",
+        )
+    if isinstance(value, str) and ("{{" in value or "{%" in value):
+        return None  # its value, and so its type, is known when it is rendered
+    return ParameterMistake(path, str(detail["msg"]))
+
+
+def _locate(loc: tuple[int | str, ...], value: object) -> tuple[Path, object]:
+    """Follow ``loc`` as far as the mapping goes: pydantic adds names of union members that are no keys."""
+    path: list[str | int] = []
+    for key in loc:
+        known = key in value if isinstance(value, Mapping) else isinstance(value, list) and key in range(len(value))
+        if known:
+            value = value[key]  # type: ignore[index]  # it is a mapping or a list, as `known` says
+            path.append(key)
+    return tuple(path), value
