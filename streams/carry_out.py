@@ -1,0 +1,251 @@
+"""What is done with one record of ``deliveries.<destination>``: render, call, and write down what became of it.
+
+Plain async code: the log, the clock and the call are arguments. Whatever is raised, at whatever await, leaves the
+record unsettled, and the next owner begins again with the same ``Idempotency-Key``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
+from streams import outcome as outcomes
+from streams.dead_letter import Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
+from streams.delivery import Delivery
+from streams.event import BodyTooLarge, MalformedBody, UnreadableRecord, UnsupportedBody
+from streams.expression import ExpressionError
+from streams.metrics import StreamsMetrics
+from streams.outcome import outcome_of
+from streams.record import Record
+from streams.routing import Route, Routes
+from streams.topics import TopicNames
+
+# Refusals that may have been about the moment, not about the call: a replay repeats the same Idempotency-Key.
+INDEFINITE_4XX = frozenset({408, 409, 425, 429})
+INFLATED_BYTES_MAX = 64 * 1024 * 1024  # ingest has checked the source's own limit; this one bounds a foreign record
+
+log = structlog.get_logger("deliver")
+
+
+class Settlement(Protocol):
+    """What a call that succeeded reports; `connectors.destination.Settled` is one."""
+
+    @property
+    def attempts(self) -> int: ...  # noqa: D102  see the class
+    @property
+    def status(self) -> int | None: ...  # noqa: D102
+
+
+Call = Callable[[str, dict[str, object], str], Awaitable[Settlement]]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """A record as it was read: raw key, value and headers, and where it stands."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What carrying out needs from outside.
+
+    ``send`` returns when the record is acknowledged. ``call`` carries out one round of attempts: action, rendered
+    parameters, idempotency key. ``pause`` pauses this destination, for a reason. ``now_s`` is Unix time.
+    """
+
+    destination: str
+    delays_s: tuple[int, ...]
+    names: TopicNames
+    routes: Callable[[], Routes]
+    send: Callable[[Record], Awaitable[None]]
+    call: Call
+    pause: Callable[[str], Awaitable[None]]
+    now_s: Callable[[], float]
+    metrics: StreamsMetrics
+
+
+async def carry_out(record: Consumed, around: Surroundings) -> None:
+    """Return when the record is settled, parked in a retry topic, forwarded or dead-lettered, and that is acknowledged.
+
+    Raises:
+        Whatever ``send`` or ``call`` raises beyond a `CallError`: then nothing may be acknowledged.
+    """
+    try:
+        delivery = Delivery.from_record(record.key, record.value, record.headers)
+    except UnreadableRecord as error:
+        await _bury_unreadable(record, error, around)
+        return
+    letter = replayed_letter(record.headers)
+    await _Round(record, delivery, around).run()
+    if letter is not None:
+        await around.send(tombstone(around.names.dead_letter, letter))
+
+
+class _Round:
+    """One delivery's stay in its destination's queue."""
+
+    def __init__(self, record: Consumed, delivery: Delivery, around: Surroundings) -> None:
+        self.record = record
+        self.delivery = delivery
+        self.around = around
+        self.started_s = around.now_s()
+        self.route_label = ""  # a label value is the routing table's, never a record's
+
+    async def run(self) -> None:
+        route = self.around.routes().named(self.delivery.route)
+        if route is None:
+            # A worker with a newer routing table may have fanned it out: wait for ours before giving up.
+            error = TransientError(f"the routing table has no route {self.delivery.route!r}")
+            await self._postpone(error, stage="route")
+            return
+        self.route_label = route.name
+        if route.destination != self.around.destination:
+            # The route was given another destination after fan-out: its queue, limits and circuit apply.
+            moved = replace(self.delivery, destination=route.destination)
+            await self.around.send(moved.to_record(self.around.names.deliveries(route.destination)))
+            return
+        try:
+            parameters = self._render(route)
+        except (ExpressionError, MalformedBody, UnsupportedBody, BodyTooLarge) as error:
+            await self._bury("render", error)
+            return
+        if parameters is None:
+            await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail="the route's condition does not hold")
+            return
+        await self._call(route, parameters)
+
+    def _render(self, route: Route) -> dict[str, object] | None:
+        scope = self.delivery.event.scope(self.delivery.receipt, body_bytes_max=INFLATED_BYTES_MAX)
+        # Fan-out has evaluated the condition; a replay is judged by the routing table as it is now.
+        if self.delivery.replay and not route.matches(scope):
+            return None
+        try:
+            rendered: dict[str, object] = route.parameters.render(scope)
+        except ExpressionError as error:
+            raise ExpressionError(f"route {route.name}: {error}") from error
+        return rendered
+
+    async def _call(self, route: Route, parameters: dict[str, object]) -> None:
+        while True:
+            try:
+                settled = await self.around.call(route.action, parameters, self.delivery.idempotency_key)
+            except CredentialsRefused as error:
+                await self.around.pause(str(error))  # the next call waits until the destination is resumed
+            except PermanentError as error:
+                self.delivery = self.delivery.after_failure(attempts=error.attempts, now_ms=self._now_ms())
+                await self._bury("call", error)
+                return
+            except TransientError as error:
+                self.delivery = self.delivery.after_failure(attempts=error.attempts, now_ms=self._now_ms())
+                await self._postpone(error, stage="retry")
+                return
+            else:
+                await self._finish(outcomes.SETTLED, attempts=settled.attempts, status=settled.status)
+                return
+
+    async def _postpone(self, error: TransientError, *, stage: str) -> None:
+        delays_s = self.around.delays_s
+        if self.delivery.round >= len(delays_s):
+            await self._bury(stage, error)
+            return
+        wait_s = max(float(delays_s[self.delivery.round]), error.retry_after_s or 0.0)
+        delay_s = retry_delay_s(delays_s, wait_s)
+        waiting = replace(
+            self.delivery,
+            round=self.delivery.round + 1,
+            not_before_ms=self._now_ms() + int(wait_s * 1000),
+        )
+        await self.around.send(waiting.to_record(self.around.names.retries(delay_s)))
+        self._log(outcomes.DELAYED, error, wait_s=round(wait_s, 1))
+        await self._report(outcomes.DELAYED, attempts=self.delivery.attempts, status=error.status, detail=str(error))
+
+    async def _finish(self, outcome: str, *, attempts: int, status: int | None, detail: str = "") -> None:
+        await self._report(outcome, attempts=self.delivery.attempts + attempts, status=status, detail=detail)
+        if self.delivery.replay:
+            # After the outcome: a crash in between repeats the call, and the letter is still there to see.
+            await self.around.send(tombstone(self.around.names.dead_letter, self.delivery.id))
+        if outcome == outcomes.SETTLED:
+            age_s = self.around.now_s() - self.delivery.event.time_ms / 1000
+            self.around.metrics.delivery_age_s.labels(self.around.destination).observe(max(0.0, age_s))
+
+    async def _bury(self, stage: str, error: Exception) -> None:
+        status = error.status if isinstance(error, CallError) else None
+        delivery = self.delivery
+        if stage == "call" and status is not None and 400 <= status < 500 and status not in INDEFINITE_4XX:
+            # A provider that remembers keys would answer a replay from its memory: the replay gets a key of its own.
+            delivery = replace(delivery, key_replay=delivery.replay + 1)
+        failure = Failure(
+            stage=stage,
+            topic=self.record.topic,
+            partition=self.record.partition,
+            offset=self.record.offset,
+            error_class=type(error).__name__,
+            message=str(error),
+            status=status,
+            last_failure_ms=self._now_ms(),
+        )
+        await self.around.send(failed_delivery(delivery, failure).to_record(self.around.names.dead_letter))
+        self._log(outcomes.DEAD_LETTERED, error, stage=stage)
+        await self._report(outcomes.DEAD_LETTERED, attempts=delivery.attempts, status=status, detail=str(error))
+
+    async def _report(self, outcome: str, *, attempts: int, status: int | None, detail: str) -> None:
+        report = outcome_of(
+            self.delivery,
+            outcome,
+            attempts=attempts,
+            status=status,
+            duration_s=self.around.now_s() - self.started_s,
+            now_ms=self._now_ms(),
+            detail=detail,
+        )
+        await self.around.send(report.to_record(self.around.names.outcomes))
+        self.around.metrics.deliveries.labels(self.around.destination, self.route_label, outcome).inc()
+
+    def _log(self, outcome: str, error: Exception, **fields: object) -> None:
+        log.warning(
+            "delivery_" + outcome,
+            destination=self.around.destination,
+            route=self.delivery.route,
+            source=self.delivery.event.source,
+            event_id=self.delivery.event.id,
+            delivery_id=self.delivery.id,
+            attempt=self.delivery.attempts,
+            error=str(error),
+            **fields,
+        )
+
+    def _now_ms(self) -> int:
+        return int(self.around.now_s() * 1000)
+
+
+def retry_delay_s(delays_s: Iterable[int], wait_s: float) -> int:
+    """Return the smallest delay of at least ``wait_s``, or the longest there is: further stays wait for the rest."""
+    ordered = sorted(delays_s)
+    return next((delay_s for delay_s in ordered if delay_s >= wait_s), ordered[-1])
+
+
+async def _bury_unreadable(record: Consumed, error: UnreadableRecord, around: Surroundings) -> None:
+    failure = Failure(
+        stage="decode",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        error_class=type(error).__name__,
+        message=str(error),
+        last_failure_ms=int(around.now_s() * 1000),
+        first_failure_ms=int(around.now_s() * 1000),
+    )
+    letter = unreadable_record(record.key, record.value, record.headers, failure)
+    await around.send(letter.to_record(around.names.dead_letter))
+    log.warning("delivery_unreadable", destination=around.destination, letter=letter.id, error=str(error))
+    around.metrics.deliveries.labels(around.destination, "", outcomes.DEAD_LETTERED).inc()

@@ -1,0 +1,409 @@
+"""The queue of one destination: an aiokafka consumer that carries out many deliveries at once, out of order.
+
+In the manner of Confluent's Parallel Consumer: a record is taken when there is room, carried out in a task of its own,
+and marked settled when all that follows from it is acknowledged. Commits carry the settled prefix and, as metadata,
+the settled offsets beyond it (`streams.offsets`), so that the next owner repeats nothing but what was in flight.
+
+Bounds: ``IN_WORK_PER_SLOT`` records for each call that may be in flight, ``BODY_BYTES_IN_WORK_MAX`` of bodies, and
+`offsets.WINDOW` offsets from the prefix to the newest record of a partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from connectors.destination import Destination, Interrupted
+from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
+from streams.depths import Depth
+from streams.kafka import SESSION_TIMEOUT_S, KafkaSettings
+from streams.membership import Membership
+from streams.metrics import StreamsMetrics
+from streams.offsets import CommitPoint, Progress
+from streams.pauses import Pauses, pause_record, publish
+from streams.record import Record
+from streams.routing import Routes
+from streams.topics import TopicNames
+
+IN_WORK_PER_SLOT = 4  # those beyond the slots wait out a backoff or a limit
+BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
+COMMIT_INTERVAL_S = 0.02  # from the start of one commit to the next: what a crash repeats beside the calls in flight
+COMMIT_TIMEOUT_S = 5.0
+DRAIN_MARGIN_S = 3.0
+
+log = structlog.get_logger("deliver")
+
+
+class Abandoned(Exception):
+    """The record is no longer this worker's: its next owner carries it out."""
+
+
+class Assignment:
+    """The partitions that one generation of the group gave this worker, and the work on them.
+
+    ``draining``: take nothing more and begin no call. ``over``: another worker may own the partitions by now.
+    """
+
+    def __init__(self, progress: dict[TopicPartition, Progress], generation: int) -> None:
+        self.progress = progress
+        self.generation = generation
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.dirty = asyncio.Event()
+        self.committed: dict[TopicPartition, CommitPoint] = {}
+        self.draining = False
+        self.over = False
+
+    def open_partitions(self) -> list[TopicPartition]:
+        """Return the partitions of which another record may be taken."""
+        return [part for part, progress in self.progress.items() if progress.has_room]
+
+
+class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Consumes ``deliveries.<destination>``; one for each destination of a worker."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        kafka: KafkaSettings,
+        names: TopicNames,
+        producer: AIOKafkaProducer,
+        routes: Callable[[], Routes],
+        pauses: Pauses,
+        metrics: StreamsMetrics,
+        now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.destination = destination
+        self.topic = names.deliveries(destination.name)
+        self.group = names.deliver_group(destination.name)
+        self.progress = 0  # changes whenever a record is taken or leaves
+        self.body_bytes_in_work = 0
+        self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
+        self._pauses, self._metrics = pauses, metrics
+        self._now_s, self._monotonic_s = now_s, monotonic_s
+        self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
+        self._assignment: Assignment | None = None
+        self._changed = asyncio.Event()
+        self._pausing = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._stopping = False
+        self._background: list[asyncio.Task[None]] = []
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Join the group and begin; failures show in ``failed``.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        drain_s = self.destination.settings.timeout_s + DRAIN_MARGIN_S + COMMIT_TIMEOUT_S
+        self._consumer = self._kafka.consumer(
+            group_id=self.group, rebalance_timeout_ms=int(1000 * (drain_s + SESSION_TIMEOUT_S))
+        )
+        await self._consumer.start()
+        self._membership = Membership(self._consumer, on_beat=self.wake, monotonic_s=self._monotonic_s)
+        self._membership.watch()
+        self._consumer.subscribe([self.topic], listener=self)
+        self._background = [self._spawn(self._take()), self._spawn(self._commit_for_ever())]
+
+    async def stop(self) -> None:
+        """Take nothing more, let the calls in flight end, commit, and leave the group; bounded in time."""
+        self._stopping = True
+        if self._assignment is not None:
+            await self._drain(self._assignment)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await self._consumer.stop()
+        except (KafkaError, TimeoutError) as error:
+            log.warning("consumer_stop_failed", destination=self.destination.name, error=str(error))
+
+    def in_work(self) -> int:
+        """Return how many records are taken and not settled."""
+        return len(self._assignment.tasks) if self._assignment else 0
+
+    def assigned(self) -> int:
+        """Return how many partitions this worker owns."""
+        return len(self._assignment.progress) if self._assignment else 0
+
+    def joined(self) -> bool:
+        """Return whether the group has given this worker its share of the partitions."""
+        return self._assignment is not None
+
+    def has_due_work(self, depth: Depth) -> bool:
+        """Return whether something should be happening here, given the depth of the topic."""
+        if self._assignment is None or self._held():
+            return False
+        if self.in_work() and not self.destination.in_flight:
+            return False  # what was taken waits out a backoff or a limit
+        return any(depth.by_partition.get(part.partition, 0) for part in self._assignment.progress)
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self._fail(error)
+
+        return asyncio.create_task(guarded(), name=f"deliver-{self.destination.name}")
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            log.error("queue_failed", destination=self.destination.name, error=repr(error))
+            self.failed.set_exception(error)
+
+    def wake(self) -> None:
+        """Look again at what is paused, owned and free."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def _change(self, timeout_s: float = 1.0) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    # -- taking and carrying out --------------------------------------------------------------------------------
+
+    async def _take(self) -> None:
+        while not self._stopping:
+            assignment = self._assignment
+            open_partitions = assignment.open_partitions() if assignment and not assignment.draining else []
+            room = self._room()
+            if assignment is None or not open_partitions or room <= 0 or self._held():
+                await self._change()
+                continue
+            batches = await self._consumer.getmany(*open_partitions, timeout_ms=200, max_records=room)
+            if self._assignment is not assignment or assignment.draining:
+                continue  # the next assignment begins at the committed offset and reads these again
+            for part, records in batches.items():
+                for record in records:
+                    self._begin(assignment, part, record)
+
+    def _room(self) -> int:
+        if self.body_bytes_in_work >= BODY_BYTES_IN_WORK_MAX:
+            return 0
+        return self._in_work_max - self.in_work()
+
+    def _held(self) -> bool:
+        return self.destination.breaker.is_open or self._pauses.get(self.destination.name) is not None
+
+    def _begin(self, assignment: Assignment, part: TopicPartition, record: Any) -> None:
+        progress = assignment.progress[part]
+        if not progress.take(record.offset):
+            assignment.dirty.set()  # settled under an earlier owner: the prefix may have moved
+            return
+        consumed = Consumed(part.topic, part.partition, record.offset, record.key, record.value, record.headers)
+        self.body_bytes_in_work += len(record.value or b"")
+        task = asyncio.create_task(self._carry_out(assignment, progress, consumed))
+        assignment.tasks.add(task)
+        self.progress += 1
+
+    async def _carry_out(self, assignment: Assignment, progress: Progress, record: Consumed) -> None:
+        try:
+            await carry_out(record, _Work(self, assignment).surroundings())
+            if not assignment.over:
+                progress.settle(record.offset)
+                assignment.dirty.set()
+        except (Abandoned, Interrupted, asyncio.CancelledError):
+            return  # not settled: read again by the next owner
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self.body_bytes_in_work -= len(record.value or b"")
+            task = asyncio.current_task()
+            if task is not None:
+                assignment.tasks.discard(task)
+            self.progress += 1
+            self.wake()
+
+    async def ensure_owned(self, assignment: Assignment) -> None:
+        """Return when this worker certainly owns the assignment's partitions, by a heartbeat that is young enough.
+
+        Raises:
+            Abandoned: it does not, or soon will not.
+        """
+        while True:
+            if assignment.over or self._membership.lost(assignment.generation):
+                raise Abandoned
+            if self._membership.certain(assignment.generation):
+                return
+            await self._change()
+
+    async def before_attempt(self, assignment: Assignment) -> None:
+        """Return when a call may begin; a pause and a lost broker are waited out.
+
+        Raises:
+            Abandoned: this worker gives the record back.
+        """
+        while True:
+            if assignment.draining:
+                raise Abandoned
+            await self.ensure_owned(assignment)
+            if self._pauses.get(self.destination.name) is None:
+                return
+            await self._change()
+
+    async def send(self, assignment: Assignment, record: Record) -> None:
+        """Publish what follows from a record of ``assignment`` and return when it is acknowledged.
+
+        Raises:
+            Abandoned: the record is no longer this worker's; nothing was published.
+        """
+        await self.ensure_owned(assignment)
+        await publish(self._producer, record)
+
+    async def pause(self, reason: str, *, version: int) -> None:
+        """Pause this destination on all workers, unless it was paused or resumed since ``version``."""
+        async with self._pausing:
+            if self._pauses.version(self.destination.name) != version:
+                return
+            log.error("destination_paused", destination=self.destination.name, reason=reason)
+            record = pause_record(self._names, self.destination.name, reason, now_ms=int(self._now_s() * 1000))
+            await publish(self._producer, record)
+            while self._pauses.version(self.destination.name) == version:
+                await self._change(0.05)
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    async def _commit_for_ever(self) -> None:
+        while True:
+            assignment = self._assignment
+            if assignment is None:
+                await self._change()
+                continue
+            try:
+                async with asyncio.timeout(1.0):
+                    await assignment.dirty.wait()
+            except TimeoutError:
+                continue
+            assignment.dirty.clear()
+            started_s = self._monotonic_s()
+            await self._commit(assignment)
+            await asyncio.sleep(max(0.0, COMMIT_INTERVAL_S - (self._monotonic_s() - started_s)))
+
+    async def _commit(self, assignment: Assignment) -> None:
+        async with self._committing:  # an older commit that is tried again must not overtake a newer one
+            await self._commit_news(assignment)
+
+    async def _commit_news(self, assignment: Assignment) -> None:
+        points = {part: progress.commit_point() for part, progress in assignment.progress.items()}
+        news = {part: point for part, point in points.items() if assignment.committed.get(part) != point}
+        # A consumer that lost its membership would commit as if it had no group, over the head of the next owner.
+        if not news or assignment.over or self._membership.lost(assignment.generation):
+            return
+        try:
+            with self._metrics.commit_s.labels(self.destination.name).time():
+                await self._consumer.commit(
+                    {part: OffsetAndMetadata(point.offset, point.metadata) for part, point in news.items()}
+                )
+        except (KafkaError, IllegalStateError) as error:
+            # The group is rebalancing, or has: what was settled since the last commit is committed after, or repeated.
+            log.info("commit_refused", destination=self.destination.name, error=str(error))
+            assignment.dirty.set()
+        else:
+            assignment.committed.update(news)
+
+    # -- membership ---------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Drain before another worker gets the partitions; called by aiokafka, which rejoins when this returns."""
+        if self._assignment is not None:
+            await self._drain(self._assignment)
+            self._assignment = None
+            self._metrics.assigned_partitions.labels(self.group).set(0)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begin at the committed offsets, passing over what is settled beyond them; called by aiokafka."""
+        try:
+            # The public committed() gives the offset without its metadata.
+            committed = await self._consumer._coordinator.fetch_committed_offsets(list(assigned))
+            progress = {}
+            for part in sorted(assigned):
+                found = committed.get(part)
+                if found is None or found.offset < 0:
+                    first = (await self._consumer.beginning_offsets([part]))[part]
+                    found = OffsetAndMetadata(first, "")
+                self._consumer.seek(part, found.offset)
+                progress[part] = Progress(found.offset, found.metadata or "")
+            partitions = self._consumer.partitions_for_topic(self.topic) or assigned
+            self.destination.share(len(assigned), max(1, len(partitions)))
+            self._assignment = Assignment(progress, self._membership.joined())
+            self._metrics.assigned_partitions.labels(self.group).set(len(assigned))
+            self._metrics.rebalances.labels(self.group).inc()
+            self.wake()
+        except Exception as error:
+            self._fail(error)
+
+    async def _drain(self, assignment: Assignment) -> None:
+        assignment.draining = True
+        self.wake()
+        self.destination.interrupt_backoff()
+        if assignment.tasks and not self._membership.lost(assignment.generation):
+            await asyncio.wait(assignment.tasks, timeout=self.destination.settings.timeout_s + DRAIN_MARGIN_S)
+        tasks = list(assignment.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await self._commit(assignment)
+        except TimeoutError:
+            log.warning("last_commit_timed_out", destination=self.destination.name)
+        assignment.over = True
+        self.destination.share(0, 1)
+
+
+class _Work:
+    """One record's view of its queue."""
+
+    __slots__ = ("assignment", "queue", "version")
+
+    def __init__(self, queue: DestinationQueue, assignment: Assignment) -> None:
+        self.queue = queue
+        self.assignment = assignment
+        self.version = 0
+
+    def surroundings(self) -> Surroundings:
+        queue = self.queue
+        return Surroundings(
+            destination=queue.destination.name,
+            delays_s=tuple(queue.destination.settings.delays_s),
+            names=queue._names,
+            routes=queue._routes,
+            send=self.send,
+            call=self.call,
+            pause=self.pause,
+            now_s=queue._now_s,
+            metrics=queue._metrics,
+        )
+
+    async def send(self, record: Record) -> None:
+        await self.queue.send(self.assignment, record)
+
+    async def before_attempt(self) -> None:
+        await self.queue.before_attempt(self.assignment)
+        self.version = self.queue._pauses.version(self.queue.destination.name)
+
+    async def call(self, action: str, parameters: dict[str, object], idempotency_key: str) -> Settlement:
+        return await self.queue.destination.call(
+            action, parameters, idempotency_key=idempotency_key, before_attempt=self.before_attempt
+        )
+
+    async def pause(self, reason: str) -> None:
+        await self.queue.pause(reason, version=self.version)

@@ -1,0 +1,107 @@
+"""A delivery: one event on one route; what is carried out, retried, settled or dead-lettered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from streams.event import Event, Receipt, UnreadableRecord
+from streams.record import Record
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One event on its way along one route to one destination.
+
+    ``round`` counts the stays in ``retries.<delay>`` so far, ``attempts`` the calls made in all, and ``replay`` the
+    replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
+    its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
+    ``first_failure_ms`` is 0 until an attempt failed.
+    """
+
+    event: Event
+    receipt: Receipt
+    route: str
+    destination: str
+    round: int = 0
+    attempts: int = 0
+    replay: int = 0
+    key_replay: int = 0
+    not_before_ms: int = 0
+    first_failure_ms: int = 0
+
+    @cached_property
+    def id(self) -> str:
+        """The delivery id: hex SHA-256 of source, dedup id and route name."""
+        return delivery_id(self.event.source, self.event.dedup_id, self.route)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The ``Idempotency-Key`` of every call of this delivery."""
+        return f"{self.id}-{self.key_replay}" if self.key_replay else self.id
+
+    def to_record(self, topic: str) -> Record:
+        """Return the record for ``deliveries.<destination>`` or ``retries.<delay>``; its key is the event's."""
+        return Record(topic, self.event.key, self.event.body, self.to_headers())
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """Return the event's headers and the delivery's own; numbers that are 0 are left out."""
+        numbers = {
+            "headrace-round": self.round,
+            "headrace-attempts": self.attempts,
+            "headrace-replay": self.replay,
+            "headrace-key-replay": self.key_replay,
+            "headrace-not-before": self.not_before_ms,
+            "headrace-first-failure": self.first_failure_ms,
+        }
+        return [
+            *self.event.to_headers(),
+            ("headrace-route", self.route.encode()),
+            ("headrace-destination", self.destination.encode()),
+            ("headrace-receipt", str(self.receipt).encode()),
+            *((name, b"%d" % number) for name, number in numbers.items() if number),
+        ]
+
+    @classmethod
+    def from_record(cls, key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Delivery:
+        """Read a delivery back from a record's raw key, value and headers.
+
+        Raises:
+            UnreadableRecord: it is not a delivery of a version that this code reads.
+        """
+        headers = list(headers)
+        event = Event.from_record(key, value, headers)
+        fields = dict(headers)
+        try:
+            return cls(
+                event=event,
+                receipt=Receipt.parse(fields["headrace-receipt"].decode()),
+                route=fields["headrace-route"].decode(),
+                destination=fields["headrace-destination"].decode(),
+                round=_number(fields, "headrace-round"),
+                attempts=_number(fields, "headrace-attempts"),
+                replay=_number(fields, "headrace-replay"),
+                key_replay=_number(fields, "headrace-key-replay"),
+                not_before_ms=_number(fields, "headrace-not-before"),
+                first_failure_ms=_number(fields, "headrace-first-failure"),
+            )
+        except KeyError as error:
+            raise UnreadableRecord(f"the record has no header {error.args[0]}") from error
+        except ValueError as error:
+            raise UnreadableRecord(f"a record header cannot be read: {error}") from error
+
+    def after_failure(self, *, attempts: int, now_ms: int) -> Delivery:
+        """Return this delivery with ``attempts`` more calls behind it and the time of its first failure kept."""
+        first = self.first_failure_ms or now_ms
+        return replace(self, attempts=self.attempts + attempts, first_failure_ms=first)
+
+
+def delivery_id(source: str, dedup_id: str, route: str) -> str:
+    """Return the hex SHA-256 that names one event on one route, the same on every worker, retry and replay."""
+    return hashlib.sha256("\0".join((source, dedup_id, route)).encode()).hexdigest()
+
+
+def _number(fields: dict[str, bytes], name: str) -> int:
+    return int(fields.get(name, b"0"))

@@ -1,0 +1,241 @@
+"""Expressions of the routing table: Jinja2, sandboxed, with undefined names as errors.
+
+A template is any JSON-like value whose strings may hold ``{{ expressions }}``. A string that is one whole expression
+keeps the type of its value; any other is text. Conditions (``when``) are bare expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
+
+from jinja2 import TemplateError, Undefined, meta, nodes
+from jinja2.exceptions import SecurityError
+
+from streams.sandbox import sandbox
+
+NAMES = frozenset({"body", "event", "headers"})
+RENDERED_CHARS_MAX = 8 * 1024 * 1024
+SHOWN_CHARS_MAX = 200
+
+Scope = Mapping[str, object]
+T = TypeVar("T")
+
+
+class ExpressionError(ValueError):
+    """An expression cannot be compiled or evaluated; the text names the expression and what is missing."""
+
+
+_ENVIRONMENT = sandbox()  # immutable: compiled expressions share it
+
+
+class Expression:
+    """One compiled expression; ``evaluate`` gives its value with its own type."""
+
+    __slots__ = ("_call", "source")
+
+    def __init__(self, source: str, *, names: Collection[str] = NAMES) -> None:
+        """Compile ``source``, with or without its ``{{ }}``.
+
+        Raises:
+            ExpressionError: it is not an expression, or uses a name that is not in ``names``.
+        """
+        inner = _whole(source) if has_expression(source) else None
+        self.source = source.strip() if inner is None else inner
+        if not self.source:
+            raise ExpressionError("the expression is empty")
+        self._call = _compile_expression(self.source, names)
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return the expression's value in ``scope``: JSON-like, with tuples and generators as lists.
+
+        Raises:
+            ExpressionError: a name or field is undefined, the operation fails, or the value is not JSON-like.
+        """
+        return _guard(self.source, self._call, scope)
+
+    def holds(self, scope: Scope) -> bool:
+        """Return whether the condition holds in ``scope``; raises as `evaluate`."""
+        return bool(self.evaluate(scope))
+
+
+class Template:
+    """A compiled mapping: JSON-like in, JSON-like out."""
+
+    __slots__ = ("_render",)
+
+    def __init__(self, value: object, *, names: Collection[str] = NAMES) -> None:
+        """Compile every string in ``value``, at any depth.
+
+        Raises:
+            ExpressionError: a string is not a template, or uses a name that is not in ``names``.
+        """
+        self._render = _compile(value, names)
+
+    def render(self, scope: Scope) -> Any:
+        """Return the value with every expression replaced; raises `ExpressionError` as `Expression.evaluate`."""
+        return self._render(scope)
+
+
+def has_expression(value: object) -> bool:
+    """Return whether ``value`` is a string with an expression or statement in it."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def referenced_names(source: str) -> set[str]:
+    """Return the top-level names that a template string uses, such as ``{"body"}``.
+
+    Raises:
+        ExpressionError: it is not a template.
+    """
+    return meta.find_undeclared_variables(_parse(source, source))
+
+
+def _parse(template: str, shown: str) -> nodes.Template:
+    try:
+        return _ENVIRONMENT.parse(template)
+    except (TemplateError, RecursionError) as error:
+        raise ExpressionError(f"{_shown(shown)}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "got '='" in text:
+        return "a comparison is written with '=='"
+    if "chunk after expression" in text or "end of print statement" in text:
+        return "something follows the end of the expression"
+    return text
+
+
+def _check(template: str, shown: str, names: Collection[str]) -> nodes.Template:
+    parsed = _parse(template, shown)
+    unknown = sorted(meta.find_undeclared_variables(parsed) - set(names))
+    if unknown:
+        raise ExpressionError(f"{_shown(shown)}: {unknown[0]!r} is undefined (in scope: {', '.join(sorted(names))})")
+    return parsed
+
+
+def _whole(source: str) -> str | None:
+    """Return what is between the braces if the template is one whole expression."""
+    source = source.strip()
+    match _parse(source, source).body:
+        case [nodes.Output(nodes=[node])] if not isinstance(node, nodes.TemplateData) and source.startswith("{{"):
+            inner = source.removeprefix("{{").removesuffix("}}")
+            return inner.removeprefix("-").removeprefix("+").removesuffix("-").strip()
+    return None
+
+
+def _compile_expression(source: str, names: Collection[str]) -> Callable[[Scope], object]:
+    template = f"{{{{ {source} }}}}"
+    match _parse(template, source).body:
+        case [nodes.Output(nodes=[node])]:
+            path = _path(node, names)
+            if path is not None:
+                return lambda scope: _json_like(path(scope), whole=True)
+    try:
+        call = _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
+    except (TemplateError, RecursionError) as error:
+        raise ExpressionError(f"{_shown(source)}: {_reason(error)}") from error
+    _check(template, source, names)
+    return lambda scope: _json_like(call(**scope))
+
+
+def _path(node: nodes.Node, names: Collection[str]) -> Callable[[Scope], object] | None:
+    """Return the evaluation of what only picks a part of the event, such as ``body.a["b"][0]``; ``None`` for others.
+
+    Most expressions are such, and this takes a tenth of the time of Jinja2's own code, with the same results.
+    """
+    steps: list[tuple[Callable[[Any, Any], Any], Any]] = []
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Getattr):
+            steps.append((_ENVIRONMENT.getattr, node.attr))
+        elif isinstance(node.arg, nodes.Const):
+            steps.append((_ENVIRONMENT.getitem, node.arg.value))
+        else:
+            return None
+        node = node.node
+    if not isinstance(node, nodes.Name) or node.name not in names:
+        return None
+    root, steps = node.name, steps[::-1]
+
+    def pick(scope: Scope) -> object:
+        value: object = scope[root]
+        for step, key in steps:
+            value = step(value, key)
+        return value
+
+    return pick
+
+
+def _compile(value: object, names: Collection[str]) -> Callable[[Scope], object]:
+    if isinstance(value, Mapping):
+        # Keys are taken as they stand: only values are templates.
+        fields = {str(key): _compile(item, names) for key, item in value.items()}
+        return lambda scope: {key: render(scope) for key, render in fields.items()}
+    if isinstance(value, list | tuple):
+        items = [_compile(item, names) for item in value]
+        return lambda scope: [render(scope) for render in items]
+    if not isinstance(value, str) or not has_expression(value):
+        return lambda scope: value
+    return _compile_text(value, names)
+
+
+def _compile_text(source: str, names: Collection[str]) -> Callable[[Scope], object]:
+    if _whole(source) is not None:
+        return Expression(source, names=names).evaluate
+    join = _joined_paths(_parse(source, source), names)
+    if join is None:
+        _check(source, source, names)
+        template = _ENVIRONMENT.from_string(source)
+        join = template.render
+
+    def render(scope: Scope) -> object:
+        text = _guard(source, join, scope)
+        if len(text) > RENDERED_CHARS_MAX:
+            raise ExpressionError(f"{_shown(source)}: the result is longer than {RENDERED_CHARS_MAX} characters")
+        return text
+
+    return render
+
+
+def _joined_paths(template: nodes.Template, names: Collection[str]) -> Callable[[Scope], str] | None:
+    """Return the rendering of text that holds only paths, or ``None``."""
+    match template.body:
+        case [nodes.Output(nodes=found)]:
+            parts: list[str | Callable[[Scope], object]] = []
+            for node in found:
+                part = node.data if isinstance(node, nodes.TemplateData) else _path(node, names)
+                if part is None:
+                    return None
+                parts.append(part)
+            return lambda scope: "".join(part if isinstance(part, str) else str(part(scope)) for part in parts)
+    return None
+
+
+def _json_like(value: object, *, whole: bool = False) -> object:
+    """Return ``value`` as JSON-like; ``whole`` says that it is a part of the event as it stands."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str(value)  # the filter tojson gives a subclass
+    if isinstance(value, Undefined):
+        str(value)  # says which name is missing
+    if isinstance(value, Mapping):
+        return value if whole else {str(key): _json_like(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | Iterator):
+        return value if whole else [_json_like(item) for item in value]
+    raise TypeError(f"the value is a {type(value).__name__}, not JSON")
+
+
+def _guard(source: str, call: Callable[[Scope], T], scope: Scope) -> T:
+    """Run event-dependent code: whatever it raises is the expression's error, since the operator wrote it."""
+    try:
+        return call(scope)
+    except SecurityError as error:
+        raise ExpressionError(f"{_shown(source)}: not allowed: {error}") from error
+    except Exception as error:
+        raise ExpressionError(f"{_shown(source)}: {error}") from error
+
+
+def _shown(source: str) -> str:
+    return repr(source if len(source) <= SHOWN_CHARS_MAX else source[:SHOWN_CHARS_MAX] + "…")

@@ -1,0 +1,251 @@
+"""Fan-out: one event becomes one delivery for each route that it matches, once.
+
+The order keeps the promise (docs/adr/0002): publish the deliveries, await the acknowledgement of all, *then* mark the
+event as seen, *then* report it done, which is what lets its offset be committed. Killed anywhere, an event is either
+done, or taken again; what a crash between publishing and marking repeats has the same delivery ids.
+
+Neither Faust, nor a broker, nor a clock: all of it comes as arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from streams.dead_letter import Failure, replayed_letter, tombstone, unmatched_delivery, unreadable_record
+from streams.delivery import Delivery
+from streams.event import Event, Receipt, UnreadableRecord
+from streams.metrics import StreamsMetrics
+from streams.record import Record
+from streams.routing import Route, Routes
+from streams.topics import TopicNames
+
+FANNED_OUT, DUPLICATE, UNROUTED, UNREADABLE = "fanned_out", "duplicate", "unrouted", "unreadable"
+BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
+ROW_VERSION = b"1"
+
+log = structlog.get_logger("fan_out")
+
+
+class Revoked(Exception):
+    """The partition of the record is, or may be, another worker's by now: write nothing, acknowledge nothing."""
+
+
+class Unpublished(Exception):
+    """The broker did not acknowledge some records; ``records`` are those, which may be in the log all the same."""
+
+    def __init__(self, records: Sequence[Record], reason: str) -> None:
+        super().__init__(reason)
+        self.records = records
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One record of an events topic, raw, and the group generation under which this worker took it."""
+
+    topic: str
+    source: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    generation: int = 0
+
+
+class Seen(Protocol):
+    """The table of events that are done, in rows of raw bytes, kept per partition."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """Return the row, or ``None``. Raises `Revoked` if the partition is not open."""
+
+    async def put(self, partition: int, key: bytes, row: bytes) -> None:
+        """Write the row at once, and return when its changelog has it. Raises `Revoked` as `get`."""
+
+
+Send = Callable[[Sequence[Record]], Awaitable[None]]  # returns when all are acknowledged; raises `Unpublished`
+EnsureOwned = Callable[[Taken], Awaitable[None]]  # returns when the record is certainly this worker's, or `Revoked`
+
+
+class FanOut:
+    """Fans events out. ``routes`` is read anew for each event, so that a reload takes effect at once."""
+
+    def __init__(
+        self,
+        *,
+        names: TopicNames,
+        routes: Callable[[], Routes],
+        dedup_ttl_s: Mapping[str, float],
+        body_bytes_max: int,
+        seen: Seen,
+        send: Send,
+        ensure_owned: EnsureOwned,
+        now_ms: Callable[[], int],
+        metrics: StreamsMetrics,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._names = names
+        self._routes = routes
+        self._dedup_ttl_s = dedup_ttl_s
+        self._body_bytes_max = body_bytes_max
+        self._seen = seen
+        self._send = send
+        self._ensure_owned = ensure_owned
+        self._now_ms = now_ms
+        self._metrics = metrics
+        self._sleep = sleep
+        self._in_flight: dict[bytes, asyncio.Event] = {}
+
+    async def fan_out(self, record: Taken) -> str:
+        """Return what became of the record, once everything that follows from it is acknowledged.
+
+        Returns:
+            ``fanned_out``, ``duplicate``, ``unrouted`` (no route takes it) or ``unreadable`` (now a dead letter).
+
+        Raises:
+            Revoked: the record is no longer this worker's; nothing may be acknowledged.
+        """
+        try:
+            event = read_event(record)
+        except UnreadableRecord as error:
+            await self._publish(record, [self._unreadable(record, error)])
+            outcome = UNREADABLE
+        else:
+            outcome = await self._fan_out_alone(record, event)
+        self._metrics.events.labels(record.source, outcome).inc()
+        return outcome
+
+    async def _fan_out_alone(self, record: Taken, event: Event) -> str:
+        """Wait for twins in flight, then fan out: the second of two looks at the table when the first is done."""
+        key = seen_key(event)
+        while (twin := self._in_flight.get(key)) is not None:
+            await twin.wait()
+        ended = self._in_flight[key] = asyncio.Event()
+        try:
+            return await self._fan_out_event(record, event, key)
+        finally:
+            del self._in_flight[key]
+            ended.set()
+
+    async def _fan_out_event(self, record: Taken, event: Event, key: bytes) -> str:
+        await self._ensure_owned(record)
+        duplicate = self._is_duplicate(record, event, key)
+        records = [] if duplicate else self._follow_ups(record, event)
+        await self._publish(record, records)
+        # A replayed record that was unreadable once: its letter ends only now that its deliveries are in the log.
+        letter = replayed_letter(record.headers)
+        if letter is not None:
+            await self._publish(record, [tombstone(self._names.dead_letter, letter)])
+        if duplicate:
+            return DUPLICATE
+        await self._ensure_owned(record)
+        await self._seen.put(record.partition, key, encode_row(event.time_ms))
+        return FANNED_OUT if records else UNROUTED
+
+    def _is_duplicate(self, record: Taken, event: Event, key: bytes) -> bool:
+        """Whether the event was done before, less than the source's time to live earlier, by the events' own times."""
+        seen_ms = decode_row(self._seen.get(record.partition, key))
+        return seen_ms is not None and event.time_ms - seen_ms < self._dedup_ttl_s[record.source] * 1000
+
+    def _follow_ups(self, record: Taken, event: Event) -> list[Record]:
+        receipt = Receipt(record.source, record.partition, record.offset)
+        follow_ups = []
+        scope: dict[str, object] | None = None
+        for route in self._routes().for_source(record.source):
+            try:
+                if route.when is not None:  # parsing a body costs more than all the rest: only where it is looked at
+                    scope = scope or event.scope(receipt, body_bytes_max=self._body_bytes_max)
+                    if not route.matches(scope):
+                        continue
+            except Exception as error:  # the user's own condition, or a body that does not parse
+                follow_ups.append(self._unmatched(record, event, receipt, route, error))
+            else:
+                delivery = Delivery(event, receipt, route.name, route.destination)
+                follow_ups.append(delivery.to_record(self._names.deliveries(route.destination)))
+        return follow_ups
+
+    async def _publish(self, record: Taken, records: Sequence[Record]) -> None:
+        """Return when all records are acknowledged; while the broker is away, try again for as long as it takes.
+
+        Raises:
+            Revoked: as `fan_out`.
+        """
+        backoff_s = BACKOFF_S_MIN
+        while records:
+            await self._ensure_owned(record)
+            try:
+                await self._send(records)
+            except Unpublished as error:
+                log.warning("publish_failed", source=record.source, topic=error.records[0].topic, reason=str(error))
+                records = error.records
+                await self._sleep(backoff_s)
+                backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+            else:
+                return
+
+    def _unreadable(self, record: Taken, error: UnreadableRecord) -> Record:
+        failure = self._failure("decode", record, error)
+        letter = unreadable_record(record.key, record.value, record.headers, failure)
+        log.warning("event_unreadable", source=record.source, letter=letter.id, reason=str(error))
+        return letter.to_record(self._names.dead_letter)
+
+    def _unmatched(self, record: Taken, event: Event, receipt: Receipt, route: Route, error: Exception) -> Record:
+        failure = self._failure("match", record, error)
+        letter = unmatched_delivery(event, receipt, route.name, route.destination, failure)
+        log.warning(
+            "condition_failed",
+            source=record.source,
+            event_id=event.id,
+            delivery_id=letter.id,
+            route=route.name,
+            destination=route.destination,
+            reason=str(error),
+        )
+        return letter.to_record(self._names.dead_letter)
+
+    def _failure(self, stage: str, record: Taken, error: Exception) -> Failure:
+        now_ms = self._now_ms()
+        return Failure(
+            stage=stage,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            error_class=type(error).__name__,
+            message=str(error),
+            first_failure_ms=now_ms,
+            last_failure_ms=now_ms,
+        )
+
+
+def read_event(record: Taken) -> Event:
+    """Return the event in a record of its source's topic.
+
+    Raises:
+        UnreadableRecord: it is none, or another source's.
+    """
+    event = Event.from_record(record.key, record.value, record.headers)
+    if event.source != record.source:
+        raise UnreadableRecord(f"an event of source {event.source!r} in the topic of {record.source!r}")
+    return event
+
+
+def seen_key(event: Event) -> bytes:
+    """Return the key of the event's row: source and dedup id."""
+    return f"{event.source}\0{event.dedup_id}".encode()
+
+
+def encode_row(time_ms: int) -> bytes:
+    """Return the row of an event that is done: a version, and the event's time in Unix milliseconds."""
+    return ROW_VERSION + b" %d" % time_ms
+
+
+def decode_row(row: bytes | None) -> int | None:
+    """Return the time in a row; ``None`` for no row and for one of another version, whose event is then done again."""
+    if row is None:
+        return None
+    version, _, time_ms = row.partition(b" ")
+    return int(time_ms) if version == ROW_VERSION and time_ms.isdigit() else None

@@ -1,0 +1,54 @@
+"""Metrics of fan-out, delivery, retries and dead letters. Every label value comes from the routing table."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+AGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+
+
+class StreamsMetrics:
+    """The metrics of one worker process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "headrace_events", "Events that fan-out has dealt with.", ["source", "outcome"], registry=registry
+        )
+        self.deliveries = Counter(
+            "headrace_deliveries",
+            "Deliveries that left their queue.",
+            ["destination", "route", "outcome"],
+            registry=registry,
+        )
+        self.delivery_age_s = Histogram(
+            "headrace_delivery_age_seconds",
+            "Time from accepting the event to settling the delivery.",
+            ["destination"],
+            buckets=AGE_BUCKETS_S,
+            registry=registry,
+        )
+        self.paused = Gauge(
+            "headrace_destination_paused", "1 while the destination is paused.", ["destination"], registry=registry
+        )
+        self.dead_letters = Gauge(
+            "headrace_dead_letters", "Outstanding dead letters.", ["destination"], registry=registry
+        )
+        self.queue_depth = Gauge(
+            "headrace_queue_depth", "Records of the topic that are not yet settled.", ["topic"], registry=registry
+        )
+        self.capacity_used_ratio = Gauge(
+            "headrace_capacity_used_ratio", "Used share of a limit.", ["resource"], registry=registry
+        )
+        self.commit_s = Histogram(
+            "headrace_commit_seconds",
+            "Duration of an offset commit.",
+            ["destination"],
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            registry=registry,
+        )
+        self.rebalances = Counter(
+            "headrace_rebalances", "Assignments that a consumer group gave this worker.", ["group"], registry=registry
+        )
+        self.assigned_partitions = Gauge(
+            "headrace_assigned_partitions", "Partitions that this worker owns.", ["group"], registry=registry
+        )

@@ -1,0 +1,131 @@
+"""Paused destinations: the fold of the compacted topic ``pauses``, the same on all workers and across restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from streams.event import format_time
+from streams.kafka import KafkaSettings, read_topic, tail_topic
+from streams.record import Record
+from streams.topics import TopicNames
+
+log = structlog.get_logger("pauses")
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One paused destination: why, and since when (RFC 3339)."""
+
+    destination: str
+    reason: str
+    since: str
+
+    def to_record(self, topic: str) -> Record:
+        """Return the record that pauses; a tombstone of the same key resumes."""
+        value = orjson.dumps({"version": 1, "reason": self.reason, "since": self.since})
+        return Record(topic, self.destination.encode(), value)
+
+
+def pause_record(names: TopicNames, destination: str, reason: str, *, now_ms: int) -> Record:
+    """Return the record that pauses ``destination``."""
+    return Pause(destination, reason, format_time(now_ms)).to_record(names.pauses)
+
+
+def resume_record(names: TopicNames, destination: str) -> Record:
+    """Return the record that resumes ``destination``."""
+    return Record(names.pauses, destination.encode(), None)
+
+
+class Pauses:
+    """The destinations that are paused now, and a way to wait for a change."""
+
+    def __init__(self) -> None:
+        self._paused: dict[str, Pause] = {}
+        self._versions: dict[str, int] = {}
+        self._changed = asyncio.Condition()
+        self.on_change: Callable[[str, bool], None] = lambda _destination, _paused: None
+
+    def get(self, destination: str) -> Pause | None:
+        """Return the destination's pause, or ``None`` while it is not paused."""
+        return self._paused.get(destination)
+
+    def version(self, destination: str) -> int:
+        """Return a number that changes with each pause and resume of the destination."""
+        return self._versions.get(destination, 0)
+
+    async def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Fold one record of the topic; one that cannot be read pauses too, for it was meant to say something."""
+        destination = (key or b"").decode(errors="replace")
+        async with self._changed:
+            if value is None:
+                self._paused.pop(destination, None)
+            else:
+                self._paused[destination] = _read(destination, value)
+            self._versions[destination] = self.version(destination) + 1
+            self.on_change(destination, value is not None)
+            self._changed.notify_all()
+
+    async def wait_resumed(self, destination: str) -> None:
+        """Return when the destination is not paused."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: destination not in self._paused)
+
+
+def _read(destination: str, value: bytes) -> Pause:
+    try:
+        fields = orjson.loads(value)
+        return Pause(destination, str(fields["reason"]), str(fields["since"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return Pause(destination, "the record of the pause cannot be read", "")
+
+
+@asynccontextmanager
+async def following(settings: KafkaSettings, names: TopicNames, pauses: Pauses) -> AsyncIterator[asyncio.Task[None]]:
+    """Keep ``pauses`` current while the block runs; on entry it is complete.
+
+    The task that is yielded ends only by an error; the caller watches it.
+
+    Raises:
+        KafkaUnavailable: the topic cannot be read.
+    """
+    ready = asyncio.Event()
+
+    async def follow() -> None:
+        async for record in tail_topic(settings, names.pauses, at_end=ready.set):
+            await pauses.apply(record.key, record.value)
+
+    task = asyncio.create_task(follow(), name="pauses")
+    waiter = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    try:
+        if task.done():
+            task.result()
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def read_pauses(settings: KafkaSettings, names: TopicNames) -> Pauses:
+    """Return the pauses as they are now, for the command line.
+
+    Raises:
+        KafkaUnavailable: the topic cannot be read.
+    """
+    pauses = Pauses()
+    async for record in read_topic(settings, names.pauses):
+        await pauses.apply(record.key, record.value)
+    return pauses
+
+
+async def publish(producer: AIOKafkaProducer, record: Record) -> None:
+    """Publish one record and return when it is acknowledged."""
+    await producer.send_and_wait(record.topic, record.value, key=record.key, headers=record.headers)

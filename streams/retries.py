@@ -1,0 +1,185 @@
+"""Waiting deliveries: puts each record of ``retries.<delay>`` back into its destination's queue when it is due.
+
+A topic for each delay keeps each partition in the order of due times, so that only its first record need be watched.
+A delivery that must wait longer than the longest delay stays once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from streams.carry_out import retry_delay_s
+from streams.dead_letter import Failure, failed_delivery, unreadable_record
+from streams.delivery import Delivery
+from streams.event import UnreadableRecord
+from streams.kafka import KafkaSettings
+from streams.membership import Membership
+from streams.metrics import StreamsMetrics
+from streams.pauses import publish
+from streams.record import Record
+from streams.topics import TopicNames
+
+BUFFERED_RECORDS_MAX = 200  # of one partition
+FORWARDED_AT_ONCE = 100
+FETCH_BYTES_MAX = 64 * 1024  # of one partition; a larger single record still passes
+POLL_S_MAX = 1.0
+DUE_SLACK_MS = 500  # less than this too early is due
+
+log = structlog.get_logger("retries")
+
+
+def due_ms(record: Any, delay_s: int) -> int:
+    """Return when a waiting record is due, in Unix milliseconds: its time in the log plus its topic's delay."""
+    return int(record.timestamp) + delay_s * 1000
+
+
+def next_hop(delivery: Delivery, delays_s: Mapping[str, int], names: TopicNames, *, now_ms: int) -> str:
+    """Return the topic for a delivery that is due in its retry topic: its queue, or one more wait."""
+    remaining_ms = delivery.not_before_ms - now_ms
+    if remaining_ms <= DUE_SLACK_MS:
+        return names.deliveries(delivery.destination)
+    return names.retries(retry_delay_s(delays_s.values(), remaining_ms / 1000))
+
+
+class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Consumes every ``retries.<delay>`` topic; one for each worker."""
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaSettings,
+        names: TopicNames,
+        producer: AIOKafkaProducer,
+        delays_s: set[int],
+        destinations: Callable[[], frozenset[str]],
+        metrics: StreamsMetrics,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._kafka, self._names, self._producer, self._metrics = kafka, names, producer, metrics
+        self._delays_s = {names.retries(delay_s): delay_s for delay_s in sorted(delays_s)}
+        self._destinations = destinations
+        self._now_s = now_s
+        self._waiting: dict[TopicPartition, deque[Any]] = {}
+        self._assigned: set[TopicPartition] = set()
+        self._generation = -1
+        self._stopping = asyncio.Event()
+        self._turn = asyncio.Lock()  # held while records are forwarded and committed; a revocation waits for it
+        self.progressed_at_s = time.monotonic()
+
+    async def start(self) -> None:
+        """Join the group.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        self._consumer = self._kafka.consumer(
+            group_id=self._names.retries_group, max_partition_fetch_bytes=FETCH_BYTES_MAX
+        )
+        await self._consumer.start()
+        self._membership = Membership(self._consumer)
+        self._membership.watch()
+        self._consumer.subscribe(list(self._delays_s), listener=self)
+
+    async def run(self) -> None:
+        """Forward what is due, until `stop`.
+
+        Raises:
+            KafkaError: the broker refused a record: nothing was committed.
+        """
+        while not self._stopping.is_set():
+            async with self._turn:
+                await self._fill()
+                forwarded = await self._forward_due()
+            if not forwarded:
+                await self._pause_until_due()
+            self.progressed_at_s = time.monotonic()
+
+    async def stop(self) -> None:
+        """End after the turn under way and leave the group."""
+        self._stopping.set()
+        try:
+            async with asyncio.timeout(10):
+                async with self._turn:
+                    await self._consumer.stop()
+        except (KafkaError, TimeoutError) as error:
+            log.warning("consumer_stop_failed", error=str(error))
+
+    async def _fill(self) -> None:
+        open_parts = [part for part in self._assigned if len(self._waiting.get(part, ())) < BUFFERED_RECORDS_MAX // 2]
+        if not open_parts:
+            return
+        batches = await self._consumer.getmany(*open_parts, timeout_ms=0, max_records=BUFFERED_RECORDS_MAX)
+        for part, records in batches.items():
+            if part in self._assigned:
+                self._waiting.setdefault(part, deque()).extend(records)
+
+    async def _forward_due(self) -> bool:
+        if not self._membership.certain(self._generation):
+            return False  # frozen or cut off: another worker may have these by now
+        now_ms = int(self._now_s() * 1000)
+        due: dict[TopicPartition, list[Any]] = {}
+        for part, records in self._waiting.items():
+            delay_s = self._delays_s[part.topic]
+            while records and due_ms(records[0], delay_s) <= now_ms and len(due.get(part, ())) < FORWARDED_AT_ONCE:
+                due.setdefault(part, []).append(records.popleft())
+        if not due:
+            return False
+        sends = [publish(self._producer, self._forwarded(record)) for records in due.values() for record in records]
+        await asyncio.gather(*sends)
+        try:
+            await self._consumer.commit(
+                {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()}
+            )
+        except (KafkaError, IllegalStateError) as error:
+            # Another worker has the partition by now and forwards these once more: a repeat with the same key.
+            log.warning("commit_refused", group=self._names.retries_group, error=str(error))
+        return True
+
+    def _forwarded(self, record: Any) -> Record:
+        now_ms = int(self._now_s() * 1000)
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        try:
+            delivery = Delivery.from_record(record.key, record.value, record.headers)
+        except UnreadableRecord as error:
+            failure = Failure(
+                "decode", **place, error_class="UnreadableRecord", message=str(error), last_failure_ms=now_ms
+            )
+            return unreadable_record(record.key, record.value, record.headers, failure).to_record(
+                self._names.dead_letter
+            )
+        if delivery.destination not in self._destinations():
+            message = f"the routing table has no destination {delivery.destination!r}"
+            failure = Failure("route", **place, error_class="LookupError", message=message, last_failure_ms=now_ms)
+            return failed_delivery(delivery, failure).to_record(self._names.dead_letter)
+        return delivery.to_record(next_hop(delivery, self._delays_s, self._names, now_ms=now_ms))
+
+    async def _pause_until_due(self) -> None:
+        now_s = self._now_s()
+        heads = [due_ms(records[0], self._delays_s[part.topic]) for part, records in self._waiting.items() if records]
+        pause_s = min([POLL_S_MAX, *(max(0.01, head / 1000 - now_s) for head in heads)])
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Finish the turn under way and forget what waits; called by aiokafka."""
+        async with self._turn:
+            self._assigned = set()
+            self._waiting.clear()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begin at the committed offsets; called by aiokafka."""
+        self._generation = self._membership.joined()
+        self._assigned = set(assigned)
+        self._metrics.assigned_partitions.labels(self._names.retries_group).set(len(assigned))

@@ -1,0 +1,130 @@
+"""Routes: which events go to which action of which destination, and with what parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from streams.expression import Expression, ExpressionError, Scope, Template
+
+NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
+EVERY_SOURCE = "*"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9-]{0,62}|\*)$")]
+
+
+class RouteSettings(BaseModel):
+    """One entry of ``routes`` in the routing table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: Name = Field(description="Names the route in logs, metrics and delivery ids. Unique.")
+    source: SourceName | Annotated[list[Name], Field(min_length=1)] = Field(
+        description='The source or list of sources whose events it takes; "*" is every source.'
+    )
+    when: str | None = Field(
+        None, description="A condition on `body`, `event` and `headers`; without one, every event is taken."
+    )
+    to: Name = Field(description="The destination.")
+    action: str = Field(description="An action of the destination's connector.")
+    with_: dict[str, Any] = Field(
+        default_factory=dict, alias="with", description="The action's parameters; their values may hold {{ … }}."
+    )
+
+    @property
+    def sources(self) -> frozenset[str] | None:
+        """The sources whose events it takes; ``None`` stands for all."""
+        if self.source == EVERY_SOURCE:
+            return None
+        return frozenset([self.source] if isinstance(self.source, str) else self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A compiled route. ``sources`` ``None`` stands for all."""
+
+    name: str
+    sources: frozenset[str] | None
+    when: Expression | None
+    destination: str
+    action: str
+    parameters: Template
+
+    def matches(self, scope: Scope) -> bool:
+        """Return whether the condition holds for an event of one of its sources.
+
+        Raises:
+            ExpressionError: the condition cannot be evaluated on this event.
+        """
+        return self.when is None or self.when.holds(scope)
+
+    def render(self, scope: Scope) -> dict[str, object]:
+        """Return the action's parameters for this event.
+
+        Raises:
+            ExpressionError: the mapping cannot be rendered on this event.
+        """
+        rendered: dict[str, object] = self.parameters.render(scope)
+        return rendered
+
+
+class Routes:
+    """All routes of a routing table, in its order."""
+
+    def __init__(self, routes: Iterable[Route] = ()) -> None:
+        self._routes = tuple(routes)
+        self._by_name = {route.name: route for route in self._routes}
+        self._by_source: dict[str, tuple[Route, ...]] = {}  # filled on demand: as many entries as sources
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def for_source(self, source: str) -> tuple[Route, ...]:
+        """Return the routes that take events of ``source``, in the table's order."""
+        found = self._by_source.get(source)
+        if found is None:
+            found = tuple(route for route in self._routes if route.sources is None or source in route.sources)
+            self._by_source[source] = found
+        return found
+
+    def named(self, name: str) -> Route | None:
+        """Return the route of this name, or ``None`` if it is no longer in the table."""
+        return self._by_name.get(name)
+
+
+def compile_route(settings: RouteSettings) -> Route:
+    """Compile one route.
+
+    Raises:
+        ExpressionError: its condition or mapping is not valid.
+    """
+    return Route(
+        name=settings.name,
+        sources=settings.sources,
+        when=None if settings.when is None else Expression(settings.when),
+        destination=settings.to,
+        action=settings.action,
+        parameters=Template(settings.with_),
+    )
+
+
+def compile_routes(settings: Iterable[RouteSettings]) -> Routes:
+    """Compile the routes of a routing table.
+
+    Raises:
+        ExpressionError: a condition or mapping is not valid; the text names its route.
+    """
+    routes = []
+    for route in settings:
+        try:
+            routes.append(compile_route(route))
+        except ExpressionError as error:
+            raise ExpressionError(f"route {route.name}: {error}") from error
+    return Routes(routes)

@@ -1,0 +1,92 @@
+"""The rows of the table ``seen`` in RocksDB, and their way to the changelog.
+
+Faust opens, recovers and closes the databases; this reads and writes them. Not through ``faust.Table``, because that
+finds the partition in a weakly referenced "current event", opens the database of a partition that is no longer this
+worker's, and moves that database's stored offset past rows which another owner wrote meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from streams.fan_out import Revoked
+
+# The key under which Faust's RocksDB store keeps how much of the changelog a database holds.
+OFFSET_KEY = b"__faust\0offset__"
+
+
+class Database(Protocol):
+    """What is used of ``rocksdict.Rdict`` in raw mode."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value, or ``None``."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write to the log and the memory table."""
+
+
+class SeenTable:
+    """The rows of this worker's partitions.
+
+    Args:
+        databases: the open databases by partition; Faust changes it at every rebalance.
+        reached: returns the changelog offset that a partition's recovery ended at.
+        append: appends a row to the changelog and returns its offset when it is acknowledged.
+    """
+
+    def __init__(
+        self,
+        databases: Mapping[int, Database],
+        *,
+        reached: Callable[[int], int | None],
+        append: Callable[[int, bytes, bytes], Awaitable[int]],
+    ) -> None:
+        self._databases = databases
+        self._recovered_to = reached
+        self._append = append
+        self._reached: dict[int, int | None] = {}
+
+    def forget(self) -> None:
+        """Begin anew: an assignment ended, and the next one recovers the databases again."""
+        self._reached.clear()
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """Return the row, or ``None``.
+
+        Raises:
+            Revoked: the partition is not open.
+        """
+        return self._database(partition).get(key)
+
+    async def put(self, partition: int, key: bytes, row: bytes) -> None:
+        """Write the row at once, and return when the changelog has it.
+
+        Raises:
+            Revoked: the partition is not open, or no longer when the changelog answers.
+        """
+        database = self._database(partition)
+        if partition not in self._reached:
+            self._reached[partition] = self._recovered_to(partition)
+        database.put(key, row)
+        offset = await self._append(partition, key, row)
+        if self._databases.get(partition) is not database:
+            raise Revoked
+        self._store_offset(partition, database, offset)
+
+    def _store_offset(self, partition: int, database: Database, offset: int) -> None:
+        """Store how far the database holds the changelog, as long as nobody else's row came between.
+
+        Rows are acknowledged in the order in which they were written. Once another writer's row is between two of
+        ours, the stored offset stays where it is: the next recovery then reads those rows.
+        """
+        reached = self._reached.get(partition)
+        if reached is not None and offset == reached + 1:
+            self._reached[partition] = offset
+            database.put(OFFSET_KEY, b"%d" % offset)
+
+    def _database(self, partition: int) -> Database:
+        database = self._databases.get(partition)
+        if database is None:
+            raise Revoked
+        return database

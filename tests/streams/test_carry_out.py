@@ -1,0 +1,280 @@
+"""One delivery, carried out against a log and a destination made of lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
+from streams.carry_out import Consumed, Surroundings, carry_out, retry_delay_s
+from streams.dead_letter import LETTER_HEADER, DeadLetter
+from streams.delivery import Delivery
+from streams.event import Event, Receipt
+from streams.metrics import StreamsMetrics
+from streams.outcome import Outcome
+from streams.record import Record
+from streams.routing import RouteSettings, compile_routes
+from streams.topics import TopicNames
+
+NAMES = TopicNames()
+NOW_S = 1_700_000_000.0
+EVENT = Event("orders", "1", "1", "paid", int(NOW_S * 1000) - 250, b'{"id": 1, "n": 3}', b"1", "application/json")
+DELIVERY = Delivery(EVENT, Receipt("orders", 0, 5), "to-crm", "crm")
+
+
+@dataclass(frozen=True)
+class Settled:
+    attempts: int = 1
+    status: int | None = 200
+
+
+@dataclass
+class World:
+    """A log and a destination; ``answers`` are raised or returned by the calls, in order, the last one for ever."""
+
+    answers: list[Settled | Exception] = field(default_factory=lambda: [Settled()])
+    route: dict[str, object] = field(default_factory=dict)
+    fail_at: int = -1
+    published: list[Record] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, object], str]] = field(default_factory=list)
+    paused: list[str] = field(default_factory=list)
+    awaits: int = 0
+
+    def __post_init__(self) -> None:
+        settings = {
+            "name": "to-crm",
+            "source": "orders",
+            "to": "crm",
+            "action": "request",
+            "with": {"n": "{{ body.n }}"},
+        }
+        self.routes = compile_routes([RouteSettings.model_validate({**settings, **self.route})])
+
+    async def step(self) -> None:
+        self.awaits += 1
+        await asyncio.sleep(0)
+        if self.awaits == self.fail_at:
+            raise asyncio.CancelledError
+
+    async def send(self, record: Record) -> None:
+        await self.step()
+        self.published.append(record)
+        await self.step()
+
+    async def call(self, action: str, parameters: dict[str, object], key: str) -> Settled:
+        await self.step()
+        self.calls.append((action, parameters, key))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        await self.step()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def pause(self, reason: str) -> None:
+        self.paused.append(reason)
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            destination="crm",
+            delays_s=(60, 120),
+            names=NAMES,
+            routes=lambda: self.routes,
+            send=self.send,
+            call=self.call,
+            pause=self.pause,
+            now_s=lambda: NOW_S,
+            metrics=StreamsMetrics(CollectorRegistry()),
+        )
+
+    def on(self, topic: str) -> list[Record]:
+        return [record for record in self.published if record.topic == topic]
+
+    def folded(self) -> dict[tuple[str, bytes], bytes | None]:
+        return {(record.topic, record.key): record.value for record in self.published}
+
+    def outcomes(self) -> list[str]:
+        return [Outcome.from_record(record.value or b"").outcome for record in self.on("outcomes")]
+
+    def letter(self) -> DeadLetter:
+        (record,) = self.on("dead-letter")
+        return DeadLetter.from_record(record.key, record.value, record.headers)
+
+
+def consumed(record: Record) -> Consumed:
+    return Consumed(record.topic, 2, 9, record.key, record.value, record.headers)
+
+
+async def run(world: World, delivery: Delivery = DELIVERY) -> None:
+    await carry_out(consumed(delivery.to_record("deliveries.crm")), world.surroundings())
+
+
+async def test_a_call_that_succeeds_settles() -> None:
+    world = World()
+    await run(world)
+    assert world.calls == [("request", {"n": 3}, DELIVERY.id)]
+    assert world.outcomes() == ["settled"]
+    assert not world.on("dead-letter")
+
+
+async def test_a_transient_failure_waits_in_the_topic_of_its_round() -> None:
+    world = World([TransientError("503", status=503, attempts=3)])
+    await run(world)
+    (record,) = world.on("retries.60s")
+    waiting = Delivery.from_record(record.key, record.value, record.headers)
+    assert (waiting.round, waiting.attempts, waiting.id) == (1, 3, DELIVERY.id)
+    assert waiting.first_failure_ms == int(NOW_S * 1000)
+    assert world.outcomes() == ["delayed"]
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "topic", "wait_s"),
+    [(None, "retries.60s", 60), (61, "retries.120s", 61), (5, "retries.60s", 60), (900, "retries.120s", 900)],
+)
+async def test_retry_after_takes_the_smallest_delay_that_is_long_enough(
+    retry_after_s: float | None, topic: str, wait_s: int
+) -> None:
+    world = World([RateLimited("429", status=429, attempts=1, retry_after_s=retry_after_s)])
+    await run(world)
+    (record,) = world.on(topic)
+    waiting = Delivery.from_record(record.key, record.value, record.headers)
+    assert waiting.not_before_ms == int((NOW_S + wait_s) * 1000)
+
+
+async def test_a_spent_budget_becomes_a_dead_letter_that_says_why() -> None:
+    world = World([TransientError("the destination answered 503", status=503, attempts=3)])
+    await run(world, replace(DELIVERY, round=2, attempts=6, first_failure_ms=1000))
+    letter = world.letter()
+    assert (letter.failure.stage, letter.failure.status, letter.failure.attempts) == ("retry", 503, 9)
+    assert letter.failure.first_failure_ms == 1000
+    assert "503" in letter.failure.message
+    assert (letter.failure.topic, letter.failure.partition, letter.failure.offset) == ("deliveries.crm", 2, 9)
+    assert world.outcomes() == ["dead_lettered"]
+
+
+@pytest.mark.parametrize(("status", "key_replay"), [(400, 1), (404, 1), (409, 0), (429, 0), (None, 0)])
+async def test_a_replay_after_a_definite_refusal_has_a_key_of_its_own(status: int | None, key_replay: int) -> None:
+    world = World([PermanentError("no", status=status, attempts=1)])
+    await run(world)
+    refused = world.letter().delivery()
+    assert refused.key_replay == key_replay
+    assert (refused.idempotency_key == DELIVERY.id) is (key_replay == 0)
+
+
+async def test_a_mapping_error_names_route_and_missing_name_and_calls_nothing() -> None:
+    world = World(route={"with": {"n": "{{ body.missing }}"}})
+    await run(world)
+    failure = world.letter().failure
+    assert failure.stage == "render"
+    assert "to-crm" in failure.message
+    assert "missing" in failure.message
+    assert not world.calls
+
+
+async def test_refused_credentials_pause_and_use_no_attempt() -> None:
+    world = World([CredentialsRefused("401", status=401, attempts=1), Settled()])
+    await run(world)
+    assert world.paused == ["401"]
+    assert [key for _, _, key in world.calls] == [DELIVERY.id, DELIVERY.id]
+    assert world.outcomes() == ["settled"]
+
+
+async def test_a_route_that_is_unknown_is_waited_for_and_then_a_dead_letter() -> None:
+    world = World(route={"name": "another"})
+    await run(world)
+    assert len(world.on("retries.60s")) == 1  # another worker may have a newer routing table
+    await run(world, replace(DELIVERY, round=2))
+    assert world.letter().failure.stage == "route"
+    assert not world.calls
+
+
+async def test_a_route_that_moved_takes_its_deliveries_along() -> None:
+    world = World(route={"to": "crm2"})
+    await run(world)
+    (record,) = world.on("deliveries.crm2")
+    assert Delivery.from_record(record.key, record.value, record.headers).id == DELIVERY.id
+    assert not world.calls
+
+
+async def test_a_replay_that_settles_ends_its_letter_after_the_outcome() -> None:
+    world = World()
+    await run(world, replace(DELIVERY, replay=1))
+    assert [(record.topic, record.value is None) for record in world.published] == [
+        ("outcomes", False),
+        ("dead-letter", True),
+    ]
+    assert world.published[1].key == DELIVERY.id.encode()
+
+
+async def test_a_replay_whose_condition_no_longer_holds_is_skipped_and_ends_its_letter() -> None:
+    world = World(route={"when": "body.n == 4"})
+    await run(world, replace(DELIVERY, replay=1))
+    assert world.outcomes() == ["skipped"]
+    assert world.on("dead-letter")[0].value is None
+    assert not world.calls
+
+
+async def test_an_unreadable_record_is_a_dead_letter() -> None:
+    world = World()
+    await carry_out(Consumed("deliveries.crm", 1, 2, b"k", b"v", [("odd", b"\xff")]), world.surroundings())
+    letter = world.letter()
+    assert (letter.id, letter.failure.stage, letter.body) == ("deliveries.crm/1/2", "decode", b"v")
+
+
+async def test_a_replayed_unreadable_record_ends_its_letter_when_it_can_be_read() -> None:
+    world = World()
+    record = DELIVERY.to_record("deliveries.crm")
+    marked = Record(record.topic, record.key, record.value, [*record.headers, (LETTER_HEADER, b"deliveries.crm/1/2")])
+    await carry_out(consumed(marked), world.surroundings())
+    (tombstone,) = world.on("dead-letter")
+    assert (tombstone.key, tombstone.value) == (b"deliveries.crm/1/2", None)
+
+
+SCENARIOS: dict[str, Callable[[], World]] = {
+    "settled": World,
+    "delayed": lambda: World([TransientError("503", attempts=3)]),
+    "dead letter": lambda: World([PermanentError("400", status=400, attempts=1)]),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_killed_at_any_await_the_next_owner_finishes_with_the_same_key(scenario: str) -> None:
+    """Nothing is acknowledged by a run that was killed, and what two runs publish folds to what one publishes."""
+    clean = SCENARIOS[scenario]()
+    await run(clean, replace(DELIVERY, replay=1))
+
+    async def killed_then_run_again(fail_at: int) -> World:
+        world = SCENARIOS[scenario]()
+        world.fail_at = fail_at
+        with pytest.raises(asyncio.CancelledError):
+            await run(world, replace(DELIVERY, replay=1))
+        await run(world, replace(DELIVERY, replay=1))
+        return world
+
+    for fail_at in range(1, clean.awaits + 1):
+        world = await killed_then_run_again(fail_at)
+        assert {(r.topic, r.key): r.value for r in world.published} == {
+            (r.topic, r.key): r.value for r in clean.published
+        }
+        assert {key for _, _, key in world.calls} == {DELIVERY.id}
+        assert len(world.calls) <= 2
+
+
+async def test_what_cannot_be_published_is_raised() -> None:
+    world = World([PermanentError("400", status=400, attempts=1)])
+
+    async def refuse(_record: Record) -> None:
+        raise OSError("disk full")
+
+    surroundings = replace(world.surroundings(), send=refuse)
+    attempt: Awaitable[None] = carry_out(consumed(DELIVERY.to_record("deliveries.crm")), surroundings)
+    with pytest.raises(OSError, match="disk full"):
+        await attempt
+
+
+@pytest.mark.parametrize(("wait_s", "delay_s"), [(1, 60), (60, 60), (60.5, 120), (121, 120)])
+def test_retry_delay(wait_s: float, delay_s: int) -> None:
+    assert retry_delay_s((120, 60), wait_s) == delay_s
