@@ -1,0 +1,50 @@
+"""Metrics of ingest. Every label value comes from the routing table or a fixed set, never from a request."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# 0.2 is an edge: what a producer waits for should stay under it.
+REQUEST_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
+UNKNOWN_SOURCE = ""
+
+
+class IngestMetrics:
+    """The metrics of one ingest process; the modes say how those of several are put together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "headrace_ingest_requests", "Requests answered.", ["source", "outcome"], registry=registry
+        )
+        self.request_s = Histogram(
+            "headrace_ingest_request_seconds",
+            "Time from the request's headers to its answer.",
+            ["source"],
+            buckets=REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "headrace_ingest_in_flight",
+            "Requests that are being answered.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.in_flight_max = Gauge(
+            "headrace_ingest_in_flight_max",
+            "The limit of requests in flight; beyond it the answer is 503.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.capacity_used_ratio = Gauge(
+            "headrace_capacity_used_ratio",
+            "Used share of a limit, the most of the last seconds.",
+            ["resource"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.ready = Gauge(
+            "headrace_ingest_ready",
+            "Processes that accept events: Kafka answers them.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )

@@ -1,0 +1,1 @@
+"""How providers sign: one file a scheme, found by its name (docs/how-to/add-a-scheme.md)."""

@@ -1,0 +1,52 @@
+"""Shopify: ``X-Shopify-Hmac-Sha256: <base64 HMAC-SHA256 of the raw body>``, with the app's client secret.
+
+Source: shopify.dev, "Verify webhook deliveries" and "Webhooks delivery structure".
+"""
+
+from __future__ import annotations
+
+from ingest.scheme import Identity, text_header
+from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+
+# The headers carry no proof: only the body is signed.
+KEPT_HEADERS = (
+    "x-shopify-topic",
+    "x-shopify-shop-domain",
+    "x-shopify-api-version",
+    "x-shopify-webhook-id",
+    "x-shopify-event-id",
+    "x-shopify-triggered-at",
+    "x-shopify-name",
+)
+RETRY_WINDOW_S = 4 * 3600  # eight retries over four hours
+SAMPLE = {"id": 820982911946154508, "name": "#1001", "currency": "EUR", "total_price": "42.00"}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Shopify signed this body. There is no timestamp: a captured request stays valid.
+
+    Raises:
+        InvalidSignature: the header is missing, repeated or malformed, or does not match.
+    """
+    require_equal(hmac_sha256_base64(secret, request.body), request.header("x-shopify-hmac-sha256"))
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return ``X-Shopify-Webhook-Id`` as the id, the same for a retry, and ``X-Shopify-Topic`` as the type.
+
+    Not ``X-Shopify-Event-Id``: all deliveries of one merchant's action share it, those of other topics too.
+
+    Raises:
+        MalformedEvent: one of them is repeated, too long or not text.
+    """
+    return Identity(text_header(request, "x-shopify-webhook-id"), text_header(request, "x-shopify-topic"), False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Shopify would send ``body`` as ``orders/create``."""
+    return {
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Webhook-Id": event_id,
+        "X-Shopify-Shop-Domain": "example.myshopify.com",
+        "X-Shopify-Hmac-Sha256": hmac_sha256_base64(secret, body).decode(),
+    }

@@ -1,0 +1,64 @@
+"""Slack ``v0``: hex HMAC-SHA256 of ``v0:<timestamp>:<raw body>``.
+
+Source: docs.slack.dev, "Verifying requests from Slack", "The Events API" and "url_verification event".
+"""
+
+from __future__ import annotations
+
+from ingest.scheme import Handshake, Identity, MalformedEvent, text_field
+from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, require_fresh
+
+KEPT_HEADERS = ("x-slack-retry-num", "x-slack-retry-reason")
+RETRY_WINDOW_S = 3600  # three retries: at once, after a minute, after five; delayed events go on for an hour
+AGE_S_MAX = 300
+ID_FIELD = "event_id"
+SAMPLE = {
+    "type": "event_callback",
+    "team_id": "T0001",
+    "event": {"type": "message", "channel": "C0001", "user": "U0001", "text": "Hello"},
+}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Slack signed this request within five minutes of now.
+
+    Raises:
+        InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
+    """
+    timestamp = request.header("x-slack-request-timestamp")
+    require_fresh(timestamp, now_s=now_s, age_s_max=AGE_S_MAX)
+    expected = hmac_sha256_hex(secret, b"v0:%b:%b" % (timestamp, request.body))
+    require_equal(b"v0=" + expected, request.header("x-slack-signature"))
+
+
+def handshake(body: object) -> Handshake | None:
+    """Answer ``url_verification`` with its challenge.
+
+    Raises:
+        MalformedEvent: it has no challenge.
+    """
+    if not isinstance(body, dict) or body.get("type") != "url_verification":
+        return None
+    challenge = body.get("challenge")
+    if not isinstance(challenge, str):
+        raise MalformedEvent("the field challenge is missing or not text")
+    return Handshake(challenge.encode(), "text/plain; charset=utf-8")
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return the body's ``event_id``; commands and interactions have none. The type is the inner event's, if any.
+
+    Raises:
+        MalformedEvent: one of them is not text.
+    """
+    event_type = text_field(body, "type")
+    if isinstance(body, dict):
+        event_type = text_field(body.get("event"), "type") or event_type
+    return Identity(text_field(body, "event_id"), event_type, id_signed=True)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Slack would send ``body``, which holds its own id."""
+    timestamp = b"%d" % int(now_s)
+    signature = hmac_sha256_hex(secret, b"v0:%b:%b" % (timestamp, body))
+    return {"X-Slack-Request-Timestamp": timestamp.decode(), "X-Slack-Signature": "v0=" + signature.decode()}

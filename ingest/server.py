@@ -1,0 +1,188 @@
+"""The public port: ``POST /webhook/{source}``.
+
+Reads a request within its bounds of size, time and memory, and answers what `ingest.accept.accept` says. No input
+leads to a 500: what is not foreseen answers 503, which claims nothing, and is counted and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from ingest.accept import RETRY_AFTER_S, Answer, Publish, accept, refusal, too_large
+from ingest.body import BodyReader, NoLength, TooLarge, TooSlow, WouldOverflow
+from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
+from ingest.protocol import listening
+from ingest.signature import SignedRequest
+from ingest.sources import Source
+
+# The raw request target, in origin or absolute form; a name has nothing that could be percent-encoded.
+_TARGET = re.compile(r"(?:https?://[^/?#]*)?/webhook/([a-z0-9][a-z0-9-]{0,62})(?:\?.*)?", re.DOTALL)
+
+NOT_FOUND = refusal(404, "unknown_source", "There is no such source.")
+NOT_ALLOWED = refusal(405, "method_not_allowed", "Only POST is allowed.", allow="POST")
+NO_LENGTH = refusal(411, "length_required", "The request has neither Content-Length nor a chunked body.")
+TOO_SLOW = refusal(408, "request_timeout", "The body did not arrive in time.")
+BROKEN = refusal(400, "malformed", "The body is not valid HTTP.")
+BUSY = refusal(503, "unavailable", "Too many requests are in flight; send it again.", retry_after_s=RETRY_AFTER_S)
+UNEXPECTED = replace(
+    refusal(503, "unavailable", "The event could not be stored; send it again.", retry_after_s=RETRY_AFTER_S),
+    outcome="unexpected",
+)
+GONE = replace(BROKEN, outcome="disconnected")
+
+SAMPLE_S = 0.25
+PEAK_SAMPLES = 40  # so the capacity that is shown is the most of the last ten seconds
+
+log = structlog.get_logger("ingest")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one process takes on at once."""
+
+    in_flight_max: int = 1000
+    body_bytes_in_flight_max: int = 128 * 1024 * 1024
+    body_timeout_s: float = 15.0  # from the headers to the last byte of the body
+    keepalive_timeout_s: float = 75.0  # longer than a load balancer's; also bounds slow headers
+    drain_timeout_s: float = 10.0
+
+
+class IngestServer:
+    """Answers requests of the sources it is given. ``sources`` may be replaced at any time."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        publish: Publish,
+        metrics: IngestMetrics,
+        limits: Limits | None = None,
+        *,
+        now_s: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sources = sources
+        self.limits = limits or Limits()
+        self.in_flight = 0
+        self._publish = publish
+        self._metrics = metrics
+        self._now_s = now_s
+        self._monotonic_s = monotonic_s
+        self._bodies = BodyReader(
+            bytes_in_flight_max=self.limits.body_bytes_in_flight_max, timeout_s=self.limits.body_timeout_s
+        )
+        self._draining = False
+        self._peaks: list[int] = []
+        self._counters: dict[tuple[str, str], Callable[[], None]] = {}
+        self._histograms: dict[str, Callable[[float], None]] = {}
+        metrics.in_flight_max.set(self.limits.in_flight_max)
+
+    @contextlib.asynccontextmanager
+    async def listen(self, sock: socket.socket) -> AsyncIterator[None]:
+        """Answer on ``sock`` while the block runs; at its end finish what is in flight, within the drain's bound."""
+        sampler = asyncio.create_task(self._sample_forever())
+        keepalive_s = self.limits.keepalive_timeout_s
+        try:
+            async with listening(self.answer, sock, keepalive_timeout_s=keepalive_s, drain=self._drain):
+                yield
+        finally:
+            sampler.cancel()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the response to any request."""
+        started_s = self._monotonic_s()
+        match = _TARGET.fullmatch(request.raw_path)
+        source = self.sources.get(match[1]) if match else None
+        self.in_flight += 1
+        try:
+            answer = await self._answer(source, request)
+        except ConnectionError:
+            answer = GONE
+        except (web.RequestPayloadError, HttpProcessingError):
+            answer = BROKEN
+        except Exception as error:  # a defect must not claim that an event was accepted
+            log.exception("unexpected_error", source=source.name if source else None, error=type(error).__name__)
+            answer = UNEXPECTED
+        finally:
+            self.in_flight -= 1
+        self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, self._monotonic_s() - started_s)
+        # Without the end of this body the next request on this connection cannot be found.
+        return _response(answer, close=self._draining or not request.content.is_eof())
+
+    async def _answer(self, source: Source | None, request: web.BaseRequest) -> Answer:
+        if source is None:
+            return NOT_FOUND
+        if request.method != "POST":
+            return NOT_ALLOWED
+        if self.in_flight > self.limits.in_flight_max:
+            return BUSY
+        try:
+            body = await self._bodies.read(request, bytes_max=source.body_bytes_max)
+        except NoLength:
+            return NO_LENGTH
+        except TooLarge:
+            return too_large(source)
+        except TooSlow:
+            return TOO_SLOW
+        except WouldOverflow:
+            return BUSY
+        try:
+            headers = tuple((name.lower(), value) for name, value in request.raw_headers)
+            signed = SignedRequest(request.method, request.raw_path, headers, body)
+            now_s, monotonic_s = self._now_s(), self._monotonic_s()
+            return await accept(source, signed, publish=self._publish, now_s=now_s, monotonic_s=monotonic_s)
+        finally:
+            self._bodies.release(len(body))
+
+    def _count(self, source: str, outcome: str, duration_s: float) -> None:
+        # Children are looked up once: a look-up by labels costs more than the rest of the metric.
+        count = self._counters.get((source, outcome))
+        if count is None:
+            count = self._counters[source, outcome] = self._metrics.requests.labels(source, outcome).inc
+        count()
+        observe = self._histograms.get(source)
+        if observe is None:
+            observe = self._histograms[source] = self._metrics.request_s.labels(source).observe
+        observe(duration_s)
+
+    def sample(self) -> None:
+        """Set the gauges to what they are now."""
+        self._peaks = [*self._peaks[1 - PEAK_SAMPLES :], self.in_flight]
+        self._metrics.in_flight.set(self.in_flight)
+        ratio = max(self._peaks) / self.limits.in_flight_max
+        self._metrics.capacity_used_ratio.labels("ingest_in_flight").set(ratio)
+
+    async def _sample_forever(self) -> None:
+        while True:
+            self.sample()
+            await asyncio.sleep(SAMPLE_S)
+
+    async def _drain(self) -> None:
+        """Return when nothing is in flight. Meanwhile each connection is closed with its next answer."""
+        self._draining = True
+        deadline_s = self._monotonic_s() + self.limits.drain_timeout_s
+        while self.in_flight and self._monotonic_s() < deadline_s:  # noqa: ASYNC110 - an event would cost each request
+            await asyncio.sleep(0.01)
+        if self.in_flight:
+            log.warning("drain_incomplete", in_flight=self.in_flight)
+
+
+def _response(answer: Answer, *, close: bool) -> web.Response:
+    headers = {"Content-Type": answer.content_type, "Server": "headrace"}
+    if answer.retry_after_s is not None:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    if answer.allow is not None:
+        headers["Allow"] = answer.allow
+    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    if close:
+        response.force_close()
+    return response

@@ -1,0 +1,119 @@
+"""A request as its signature sees it, and the checks that schemes are made of.
+
+Everything compares bytes, in constant time, and raises nothing but `InvalidSignature`, whatever the request holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from dataclasses import dataclass
+
+# The RFC 3339 year 33658: longer numbers are no Unix time. fullmatch on bytes: no sign, no "_", no other digits.
+_UNIX_TIME = re.compile(rb"[0-9]{1,12}")
+
+
+class InvalidSignature(Exception):
+    """The request is not proven to be from the source. The text is for the operator, never for the sender."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request exactly as received: ``headers`` has lower-case names, repeated ones included; all bytes are raw."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    def header(self, name: str) -> bytes:
+        """Return the value of a header that must be there exactly once.
+
+        Raises:
+            InvalidSignature: it is missing or repeated. A repeated one could show this check one value and a
+                proxy another.
+        """
+        value = self.optional_header(name)
+        if value is None:
+            raise InvalidSignature(f"the header {name} is missing")
+        return value
+
+    def optional_header(self, name: str) -> bytes | None:
+        """Return the header's value, or ``None`` without it.
+
+        Raises:
+            InvalidSignature: it is repeated.
+        """
+        values = self.values(name.encode())
+        if len(values) > 1:
+            raise InvalidSignature(f"the header {name} is repeated")
+        return values[0] if values else None
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return every value of a header, in the order received."""
+        return [value for key, value in self.headers if key == name]
+
+
+def require_fresh(timestamp: bytes, *, now_s: float, age_s_max: float) -> None:
+    """Return only if ``timestamp``, Unix seconds in ASCII digits, is within ``age_s_max`` of now, before or after.
+
+    Raises:
+        InvalidSignature: it is not such a number, or is older or newer.
+    """
+    if _UNIX_TIME.fullmatch(timestamp) is None:
+        raise InvalidSignature("the timestamp is not a number of seconds")
+    age_s = now_s - int(timestamp)
+    if age_s > age_s_max:
+        raise InvalidSignature(f"the timestamp is {age_s:.0f} s old, more than {age_s_max:.0f} s")
+    if age_s < -age_s_max:
+        raise InvalidSignature(f"the timestamp is {-age_s:.0f} s in the future, more than {age_s_max:.0f} s")
+
+
+def hmac_sha256(secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of ``message``: 32 raw bytes."""
+    return hmac.digest(secret, message, "sha256")
+
+
+def hmac_sha256_hex(secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of ``message`` in lower-case hex."""
+    return hmac_sha256(secret, message).hex().encode()
+
+
+def hmac_sha256_base64(secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of ``message`` in standard base64 with padding."""
+    return base64.b64encode(hmac_sha256(secret, message))
+
+
+def require_equal(expected: bytes, received: bytes) -> None:
+    """Return only if both are the same bytes; the time taken does not tell how much of them is.
+
+    Raises:
+        InvalidSignature: they differ.
+    """
+    if not hmac.compare_digest(expected, received):
+        raise InvalidSignature("the signature does not match")
+
+
+def require_any_equal(expected: bytes, received: list[bytes]) -> None:
+    """Return only if ``expected`` is one of ``received``; each is compared, so the time does not tell which.
+
+    Raises:
+        InvalidSignature: it is none of them.
+    """
+    matches = [hmac.compare_digest(expected, candidate) for candidate in received]
+    if not any(matches):
+        raise InvalidSignature("no signature matches" if matches else "the header holds no signature of this version")
+
+
+def decode_base64(text: bytes) -> bytes:
+    """Return the bytes that ``text`` encodes in standard base64 with padding.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
