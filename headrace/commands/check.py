@@ -1,0 +1,58 @@
+"""Validate the routing table: every mistake at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from headrace.context import SecretError, Settings
+from headrace.mistakes import Mistake, count, located, written
+from headrace.options import with_settings
+
+if TYPE_CHECKING:
+    from headrace.config import RoutingTable
+
+
+@click.command()
+@click.option("--env", "check_env", is_flag=True, help="Also check that every secret is set.")
+@with_settings
+def command(settings: Settings, check_env: bool) -> None:
+    """Validate the routing table: every mistake at once, with its line, its key and a suggestion.
+
+    Ends with 0 if the table is valid, with 2 if not.
+    """
+    from headrace.config import ConfigError
+
+    table = settings.table()
+    for warning in table.warnings:
+        click.echo(f"{located(table.path, warning)} [warning]", err=True)
+    if check_env:
+        missing = _missing_secrets(settings, table)
+        if missing:
+            raise ConfigError(table.path, missing)
+    parts = (
+        count(len(table.sources), "source"),
+        count(len(table.destinations), "destination"),
+        count(len(table.routes), "route"),
+    )
+    click.echo(f"{table.path} is valid: {', '.join(parts)}")
+
+
+def _missing_secrets(settings: Settings, table: RoutingTable) -> list[Mistake]:
+    """Return a mistake for each secret that is not set or cannot be read."""
+    mistakes = []
+    for keys, names in table.secret_envs():
+        for name in names:
+            problem = _problem(settings, name)
+            if problem:
+                mistakes.append(Mistake(table.document.line_of(keys), written(keys), problem))
+    return mistakes
+
+
+def _problem(settings: Settings, name: str) -> str:
+    try:
+        found = settings.secret(name)
+    except SecretError as error:
+        return str(error)
+    return "" if found else f"the secret {name} is not set (nor {name}_FILE)"

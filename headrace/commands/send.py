@@ -1,0 +1,106 @@
+"""Sign an event as its provider would, and post it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from headrace.context import Settings
+from headrace.options import with_settings
+
+if TYPE_CHECKING:
+    from headrace.sending import Sent
+
+
+@click.command
+@click.argument("source_name", metavar="SOURCE")
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where ingest is.")
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000_000), help="How many to send.")
+@click.option("--rate", help="How many a second (10), or 10/s, 100/m, 1000/h.")
+@click.option("--id", "event_id", help="The event's id; with --count, -1, -2 and so on is added.")
+@click.option("--content-type", default="application/json", show_default=True, help="What FILE holds.")
+@with_settings
+@click.pass_context
+def command(
+    ctx: click.Context,
+    settings: Settings,
+    *,
+    source_name: str,
+    file: IO[bytes] | None,
+    url: str,
+    count: int,
+    rate: str | None,
+    event_id: str | None,
+    content_type: str,
+) -> None:
+    """Sign FILE (- for standard input; without it a small sample) as SOURCE's provider would, and post it.
+
+    Prints the receipt of each event. With --count each has an id of its own: in a header, or in the field of a JSON
+    body that the source takes it from.
+    """
+    from headrace.sending import Shipment, send
+    from ingest.sources import compile_source
+
+    sources = settings.table().sources
+    if source_name not in sources:
+        raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
+    found = sources[source_name]
+    shipment = Shipment(
+        compile_source(source_name, found, settings.source_secrets(found)),
+        _target(ctx, url, source_name),
+        file.read() if file is not None else None,
+        content_type,
+        count,
+        _rate_per_s(ctx, rate),
+        event_id,
+    )
+    with _progress(count) as advance:
+
+        def report(sent: Sent) -> None:
+            click.echo(sent.receipt or "handshake answered")
+            advance()
+
+        asyncio.run(send(shipment, on_sent=report))
+
+
+def _target(ctx: click.Context, url: str, source_name: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise click.UsageError(f"--url {url!r} is no http address", ctx)
+    return f"{url.rstrip('/')}/webhook/{source_name}" if parts.path in ("", "/") else url
+
+
+def _rate_per_s(ctx: click.Context, rate: str | None) -> float | None:
+    from ingest.rate import parse_rate
+
+    if rate is None:
+        return None
+    try:
+        return parse_rate(rate if "/" in rate else f"{rate}/s")
+    except ValueError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+@contextlib.contextmanager
+def _progress(count: int) -> Iterator[Callable[[], None]]:
+    """Yield what to call for each event; a bar is drawn for many, on a terminal, below the receipts."""
+    if count == 1 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as progress:
+        task = progress.add_task("sending", total=count)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,38 @@
+"""List the sources: their schemes, addresses and kept headers."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.context import Settings
+from headrace.options import with_settings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a source.")
+@with_settings
+def command(settings: Settings, as_json: bool) -> None:
+    """List the sources: scheme, path, where the event id comes from, and the headers that are kept with each event."""
+    import orjson
+
+    from ingest.scheme import load_scheme
+
+    for name, source in settings.table().sources.items():
+        scheme = load_scheme(source.scheme)
+        kept = sorted({*scheme.kept_headers, *source.keep_headers})
+        row = {
+            "source": name,
+            "scheme": source.scheme,
+            "path": f"/webhook/{name}",
+            "secret_envs": source.secret_envs,
+            "event_id": source.event_id,
+            "kept_headers": kept,
+            "dedup_ttl_s": source.dedup_ttl_s,
+        }
+        if as_json:
+            click.echo(orjson.dumps(row).decode())
+            continue
+        click.echo(f"{name}: scheme {source.scheme}, POST /webhook/{name}")
+        click.echo(f"  secret:       {', '.join(source.secret_envs) or 'none: anybody can post'}")
+        click.echo(f"  event id:     {source.event_id or 'as the scheme says'}")
+        click.echo(f"  kept headers: {', '.join(kept) or 'none'}")

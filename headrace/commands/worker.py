@@ -1,0 +1,35 @@
+"""Run fan-out and deliveries, or one of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from headrace.context import Settings
+from headrace.options import with_settings
+
+
+@click.command
+@click.option(
+    "--only", type=click.Choice(["fan-out", "deliver"]), help="Run this part alone; deliver includes the retries."
+)
+@click.option("--admin-host", default="127.0.0.1", show_default=True, help="Address of the admin pages.")
+@click.option(
+    "--admin-port", default=8082, show_default=True, type=click.IntRange(0, 65535), help="Port of the admin pages."
+)
+@with_settings
+def command(settings: Settings, *, only: str | None, admin_host: str, admin_port: int) -> None:
+    """Run fan-out and deliveries until SIGTERM; the tables are under the data directory."""
+    import uvloop
+
+    from headrace.worker import run_worker
+
+    sys.exit(
+        uvloop.run(
+            run_worker(
+                settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=Path(settings.data_dir)
+            )
+        )
+    )

@@ -1,0 +1,176 @@
+"""The routing table as a whole: read, checked in every part and across them, with every mistake at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors.connector import DestinationSettings
+from connectors.registry import connector_names, load_connector
+from headrace.document import Node, read_document
+from headrace.mistakes import ConfigError, Keys, Mistake, closest
+from headrace.route_checks import Declared, check_routes
+from headrace.section_checks import check_destination, check_name, check_source
+from headrace.validation import Findings
+from ingest.scheme import load_scheme, scheme_names
+from ingest.sources import SourceSettings, source_model_for
+from streams.routing import Routes, RouteSettings, compile_routes
+
+VERSION = 1
+SECTIONS = ("version", "sources", "destinations", "routes", "schedules")
+
+__all__ = ["ConfigError", "Mistake", "RoutingTable", "load_routing_table"]
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """A valid routing table. ``warnings`` are things that are allowed but hardly meant."""
+
+    path: Path
+    sources: Mapping[str, SourceSettings]
+    destinations: Mapping[str, DestinationSettings]
+    routes: list[RouteSettings]
+    warnings: list[Mistake] = field(default_factory=list)
+    document: Node = field(default_factory=lambda: Node(0, {}), repr=False)
+
+    def compiled_routes(self) -> Routes:
+        """Return the routes, ready to match and render."""
+        return compile_routes(self.routes)
+
+    @property
+    def body_bytes_max(self) -> int:
+        """The largest body of any source."""
+        return max((source.body_bytes_max for source in self.sources.values()), default=1024 * 1024)
+
+    @property
+    def dedup_ttl_s_max(self) -> int:
+        """The longest time for which any source's ids are remembered."""
+        return max((source.dedup_ttl_s for source in self.sources.values()), default=7 * 24 * 3600)
+
+    @property
+    def delays_s(self) -> list[int]:
+        """Every delay of any destination, each once, ascending."""
+        return sorted({delay for settings in self.destinations.values() for delay in settings.delays_s})
+
+    def secret_envs(self) -> Iterator[tuple[Keys, list[str]]]:
+        """Yield where secrets are named, and the names of their environment variables."""
+        for name, source in self.sources.items():
+            if source.secret_envs:
+                yield ("sources", name, "secret_env"), source.secret_envs
+        for name, destination in self.destinations.items():
+            for key, names in destination.secret_envs().items():
+                yield ("destinations", name, key), names
+
+
+def load_routing_table(path: Path) -> RoutingTable:
+    """Return the routing table in ``path``.
+
+    Raises:
+        ConfigError: it is not valid; ``mistakes`` holds every mistake.
+    """
+    document, mistakes = read_document(path)
+    findings = Findings(document)
+    table = document.plain()
+    if not isinstance(table, dict):
+        findings.add((), "the routing table must be a mapping", f"with the keys {', '.join(SECTIONS[:4])}")
+        raise ConfigError(path, [*mistakes, *findings.mistakes])
+    _check_top(table, findings)
+    sources = _sources(_section(table, "sources", findings), findings)
+    destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=path.parent)
+    routes, warnings = check_routes(table.get("routes"), _declared(table), findings)
+    if mistakes or findings.mistakes:
+        raise ConfigError(path, [*mistakes, *findings.mistakes])
+    return RoutingTable(path, sources, destinations, routes, warnings, document)
+
+
+def _check_top(table: Mapping[str, object], findings: Findings) -> None:
+    for key in table:
+        if key not in SECTIONS:
+            findings.add((key,), "this key is not known here", closest(key, SECTIONS))
+    if "version" not in table:
+        findings.add((), "'version' is missing", "begin the file with 'version: 1'")
+    elif table["version"] != VERSION or isinstance(table["version"], bool):
+        findings.add(("version",), "this Headrace reads version 1 of the routing table", "write 'version: 1'")
+    if table.get("schedules"):
+        findings.add(("schedules",), "schedules come in a later version of Headrace", "remove the section for now")
+
+
+def _declared(table: Mapping[str, object]) -> Declared:
+    """Return what routes may name; a section that cannot be read allows everything, so that its mistake is one."""
+    sources, destinations = (
+        {} if table.get(section) is None else table[section] for section in ("sources", "destinations")
+    )
+    return Declared(
+        sources=list(sources) if isinstance(sources, dict) else None,
+        connectors={name: _connector_name(settings) for name, settings in destinations.items()}
+        if isinstance(destinations, dict)
+        else None,
+    )
+
+
+def _connector_name(settings: object) -> str | None:
+    name = settings.get("connector") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) and name in connector_names() else None
+
+
+def _section(table: Mapping[str, object], section: str, findings: Findings) -> dict[str, dict[str, object]]:
+    """Return the entries of ``sources`` or ``destinations`` that can be looked at further."""
+    value = table.get(section)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        findings.add((section,), f"must be a mapping from each of the {section} to its settings")
+        return {}
+    entries = {}
+    for name, settings in value.items():
+        check_name((section, name), name, findings)
+        if isinstance(settings, dict):
+            entries[name] = settings
+        else:
+            findings.add((section, name), "must be a mapping of settings")
+    return entries
+
+
+def _sources(entries: Mapping[str, dict[str, object]], findings: Findings) -> dict[str, SourceSettings]:
+    sources = {}
+    for name, value in entries.items():
+        keys = ("sources", name)
+        scheme_name = _chosen(value, "scheme", scheme_names(), keys, findings)
+        if scheme_name is None:
+            continue
+        settings = findings.validate(source_model_for(scheme_name), value, keys)
+        check_source(value, load_scheme(scheme_name), keys, findings)
+        if settings is not None:
+            sources[name] = settings
+    return sources
+
+
+def _destinations(
+    entries: Mapping[str, dict[str, object]], findings: Findings, *, base_dir: Path
+) -> dict[str, DestinationSettings]:
+    destinations = {}
+    for name, value in entries.items():
+        keys = ("destinations", name)
+        connector_name = _chosen(value, "connector", connector_names(), keys, findings)
+        if connector_name is not None:
+            model = load_connector(connector_name).settings_model
+            settings = findings.validate(model, value, keys, base_dir=base_dir)
+            if settings is not None:
+                destinations[name] = settings
+        check_destination(value, keys, findings)
+    return destinations
+
+
+def _chosen(
+    value: Mapping[str, object], key: str, names: list[str], keys: tuple[str, ...], findings: Findings
+) -> str | None:
+    """Return the scheme or connector that an entry names, or note why there is none."""
+    name = value.get(key)
+    if name is None:
+        findings.add(keys, f"{key!r} is missing", f"one of: {', '.join(names)}")
+    elif not isinstance(name, str) or name not in names:
+        findings.add((*keys, key), f"there is no {key} {name!r}", closest(name, names))
+    else:
+        return name
+    return None

@@ -1,0 +1,139 @@
+"""What a command gets: where the routing table, the data directory and Kafka are, and the secrets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.secrets import SecretError, read_secret, read_secrets_file, resolve
+
+if TYPE_CHECKING:  # a command that needs no Kafka must not wait for aiokafka
+    from connectors.connector import DestinationSettings
+    from headrace.config import RoutingTable
+    from ingest.sources import SourceSettings
+    from streams.kafka import KafkaSettings
+    from streams.topics import TopicNames
+
+DEFAULT_KAFKA_PORT = 9092
+QUEUE_DEPTH_MAX = 100_000
+BODY_BYTES_MAX = 1024 * 1024  # as a source's default
+NUMBER_MAX = 1_000_000_000
+
+
+class SettingError(Exception):
+    """An environment variable has a value that cannot be used."""
+
+
+@dataclass
+class Settings:
+    """The shared options of a command line, and what follows from them."""
+
+    config_path: Path = Path("headrace.yaml")
+    data_dir: Path = Path(".headrace")
+    kafka_bootstrap_servers: str | None = None
+    topic_prefix: str = ""
+    log_format: str = "json"
+    log_level: str = "info"
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _body_bytes_max: int = field(default=BODY_BYTES_MAX, repr=False)
+
+    def table(self) -> RoutingTable:
+        """Return the routing table as it is now in its file.
+
+        Raises:
+            ConfigError: it is not valid.
+        """
+        from headrace.config import load_routing_table
+
+        table = load_routing_table(self.config_path)
+        self._body_bytes_max = table.body_bytes_max
+        return table
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where Kafka is: as configured, else where the embedded Kafka of this data directory listens."""
+        return self.kafka_bootstrap_servers or f"127.0.0.1:{self._embedded_port() or DEFAULT_KAFKA_PORT}"
+
+    def kafka(self, table: RoutingTable | None = None) -> KafkaSettings:
+        """Return how to reach Kafka, with room for the largest body of ``table``, or of the table read last."""
+        from streams.kafka import OVERHEAD_BYTES, KafkaSettings
+
+        largest = table.body_bytes_max if table is not None else self._body_bytes_max
+        # The largest record is a dead letter: the event, and the headers of delivery and failure.
+        return KafkaSettings(self.bootstrap_servers, self.topic_prefix, record_bytes_max=largest + 3 * OVERHEAD_BYTES)
+
+    @property
+    def topic_names(self) -> TopicNames:
+        """The names of all topics, behind the prefix."""
+        from streams.topics import TopicNames
+
+        return TopicNames(self.topic_prefix)
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions new topics get (``HEADRACE_PARTITIONS``); fixed for good once they exist."""
+        from streams.topics import PARTITIONS
+
+        return self._number("HEADRACE_PARTITIONS") or PARTITIONS
+
+    @property
+    def replication_factor(self) -> int | None:
+        """How many replicas new topics get (``HEADRACE_REPLICATION_FACTOR``); ``None``: as many as suits."""
+        return self._number("HEADRACE_REPLICATION_FACTOR")
+
+    @property
+    def min_insync_replicas(self) -> int | None:
+        """How many replicas must have an event before it is accepted (``HEADRACE_MIN_INSYNC_REPLICAS``)."""
+        return self._number("HEADRACE_MIN_INSYNC_REPLICAS")
+
+    @property
+    def queue_depth_max(self) -> int:
+        """How many unsettled records of a queue count as full in the metrics (``HEADRACE_QUEUE_DEPTH_MAX``)."""
+        return self._number("HEADRACE_QUEUE_DEPTH_MAX") or QUEUE_DEPTH_MAX
+
+    def secret(self, name: str) -> str | None:
+        """Return a secret: from ``NAME``, ``NAME_FILE``, or the data directory's ``secrets.env``; ``None`` without.
+
+        Raises:
+            SecretError: a file that holds it cannot be read.
+        """
+        return read_secret(name, self.environ) or self._secrets_file.get(name)
+
+    def secrets(self, names: Iterable[str]) -> list[str]:
+        """Return the secrets of these names; raises `SecretError` naming every one that is missing."""
+        return resolve(names, self.environ, self._secrets_file)
+
+    def source_secrets(self, source: SourceSettings) -> list[bytes]:
+        """Return the live secrets of a source, the one to sign with first; raises as `secrets`."""
+        return [os.fsencode(secret) for secret in self.secrets(source.secret_envs)]
+
+    def destination_secrets(self, destination: DestinationSettings) -> dict[str, str]:
+        """Return a destination's secrets by the keys that name them (``token_env``); raises as `secrets`."""
+        named = {key: names[0] for key, names in destination.secret_envs().items()}
+        return dict(zip(named, self.secrets(named.values()), strict=True))
+
+    @cached_property
+    def _secrets_file(self) -> dict[str, str]:
+        return read_secrets_file(self.data_dir)
+
+    def _embedded_port(self) -> int | None:
+        try:
+            text = (self.data_dir / "kafka" / "port").read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    def _number(self, name: str) -> int | None:
+        text = self.environ.get(name, "")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= NUMBER_MAX):
+            raise SettingError(f"{name} must be a whole number between 1 and {NUMBER_MAX}")
+        return int(text)
+
+
+__all__ = ["SecretError", "SettingError", "Settings"]

@@ -1,0 +1,160 @@
+"""The admin port of ingest: one for all its processes, their values added up, with the gauges read from the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
+
+import structlog
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
+from prometheus_client.core import Metric
+
+from headrace import __version__
+from headrace.admin import AdminServer
+from headrace.config import RoutingTable
+from headrace.context import Settings
+from headrace.exporter import DepthExporter, export_dead_letters
+from headrace.ingest_process import IngestOptions
+from headrace.topics import ensure_topics
+from streams.depths import queue_groups
+from streams.kafka import KafkaUnavailable
+from streams.topics import TopicError
+
+RETRY_S = 2.0
+STOP_TIMEOUT_S = 2.0  # what only reads may be left behind
+
+log = structlog.get_logger("ingest")
+
+
+class Metrics(Protocol):
+    """Where metrics come from; a registry is one."""
+
+    def collect(self) -> Iterable[Metric]: ...  # noqa: D102 - see the class
+
+
+class IngestAdmin:
+    """Creates the topics, exports what the broker says, and serves the admin pages.
+
+    ``failure`` is set to what makes it pointless to go on, as a topic with another number of partitions.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: RoutingTable,
+        options: IngestOptions,
+        *,
+        sources: Iterable[Metrics],
+        ready: Callable[[], str | None],
+    ) -> None:
+        self._settings = settings
+        self._table = table
+        self._ready = ready
+        self._topics_ready = False
+        self.failure: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self.registry = CollectorRegistry()
+        Info("headrace_build", "Version of this process.", registry=self.registry).info({"version": __version__})
+        self._queue_depth = Gauge(
+            "headrace_queue_depth", "Records of the topic that are not yet settled.", ["topic"], registry=self.registry
+        )
+        self._dead_letters = Gauge(
+            "headrace_dead_letters", "Outstanding dead letters.", ["destination"], registry=self.registry
+        )
+        self._capacity = Gauge(
+            "headrace_capacity_used_ratio", "Used share of a limit.", ["resource"], registry=self.registry
+        )
+        self._merged = Merged((*sources, self.registry))
+        self.server = AdminServer(
+            options.admin_host, options.admin_port, metrics=self._metrics, ready=self._why_not_ready
+        )
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve while the block runs; raises `headrace.admin.AdminPortTaken` at its start."""
+        await self.server.start()
+        work = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.wait([work], timeout=STOP_TIMEOUT_S)
+            await self.server.stop()
+
+    def _why_not_ready(self) -> str | None:
+        return self._ready() if self._topics_ready else "starting: Kafka and topics"
+
+    def _metrics(self) -> bytes:
+        registry = CollectorRegistry()
+        registry.register(self._merged)
+        return generate_latest(registry)
+
+    async def _work(self) -> None:
+        if await self._create_topics():
+            await self._export()
+
+    async def _create_topics(self) -> bool:
+        while True:
+            try:
+                await ensure_topics(self._settings, self._table)
+            except (KafkaUnavailable, KafkaError) as error:
+                log.warning("waiting_for_kafka", error=str(error) or type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            except TopicError as error:
+                self.failure.set_result(error)
+                return False
+            else:
+                self._topics_ready = True
+                return True
+
+    async def _export(self) -> None:
+        names, kafka = self._settings.topic_names, self._settings.kafka(self._table)
+        depths = DepthExporter(
+            kafka=kafka,
+            groups=self._groups,
+            queue_depth_max=self._settings.queue_depth_max,
+            data_dir=self._settings.data_dir,
+            queue_depth=self._queue_depth,
+            capacity=self._capacity,
+        )
+        await asyncio.gather(
+            _keep_up(depths.run), _keep_up(lambda: export_dead_letters(kafka, names, self._dead_letters))
+        )
+
+    def _groups(self) -> Mapping[str, str]:
+        return queue_groups(
+            self._settings.topic_names,
+            sources=self._table.sources,
+            destinations=self._table.destinations,
+            delays_s=self._table.delays_s,
+        )
+
+
+class Merged:
+    """A collector of several: the samples of a metric that more than one has stand under one head."""
+
+    def __init__(self, sources: Iterable[Metrics]) -> None:
+        self._sources = tuple(sources)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every metric once."""
+        merged: dict[str, Metric] = {}
+        for source in self._sources:
+            for metric in source.collect():
+                if metric.name in merged:
+                    merged[metric.name].samples.extend(metric.samples)
+                else:
+                    merged[metric.name] = metric
+        return merged.values()
+
+
+async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Run ``work`` again whenever it fails: gauges must not take ingest down."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # whatever it is, events are accepted all the same
+            log.warning("export_failed", error=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(RETRY_S)

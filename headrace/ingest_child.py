@@ -1,0 +1,30 @@
+"""``python -m headrace.ingest_child``: one of several ingest processes, as its parent starts it.
+
+The parent says everything in one argument, and has set ``PROMETHEUS_MULTIPROC_DIR`` in the environment: that must be
+there before prometheus_client is imported, so it cannot be an option.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import uvloop
+
+from headrace.context import Settings
+from headrace.ingest_process import IngestOptions, run_child
+from headrace.logs import configure_logs
+
+
+def main(argument: str) -> int:
+    """Serve as the parent says, and return the exit code."""
+    told = json.loads(argument)
+    shared = told["settings"]
+    settings = Settings(Path(shared.pop("config_path")), Path(shared.pop("data_dir")), **shared)
+    configure_logs(log_format=settings.log_format, level=settings.log_level)
+    return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,164 @@
+"""One ingest process: the sources of the routing table, answered on a socket that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import gc
+import os
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from headrace.config import ConfigError, RoutingTable
+from headrace.context import SecretError, Settings
+from ingest.metrics import IngestMetrics
+from ingest.publisher import Publisher
+from ingest.server import IngestServer, Limits
+from ingest.sources import Source, compile_source
+
+READY_INTERVAL_S = 0.25
+CONNECT_WAIT_S = 3.0
+OPEN_FILES_MAX = 65_536
+
+log = structlog.get_logger("ingest")
+
+
+class SourceError(Exception):
+    """A source cannot be started: its secret is missing or can never work. The text names source and variable."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """What the command line says about ingest."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - the public port is public
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    processes: int = 1
+    in_flight_max: int = 1000  # in each process
+
+
+def compile_sources(settings: Settings, table: RoutingTable, *, processes: int = 1) -> dict[str, Source]:
+    """Return every source of ``table``, ready to use in one of ``processes``.
+
+    Raises:
+        SourceError: one is without its secret, or its secret can never work.
+    """
+    sources = {}
+    for name, source in table.sources.items():
+        try:
+            sources[name] = compile_source(name, source, settings.source_secrets(source), processes=processes)
+        except SecretError as error:
+            raise SourceError(f"source {name}: {error}") from error
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+    return sources
+
+
+class IngestProcess:
+    """Serves one socket until it is told to stop."""
+
+    def __init__(
+        self, settings: Settings, table: RoutingTable, options: IngestOptions, registry: CollectorRegistry
+    ) -> None:
+        self._settings = settings
+        self._processes = options.processes
+        self.metrics = IngestMetrics(registry)
+        self.publisher = Publisher(settings.kafka(table), settings.topic_names)
+        self.server = IngestServer(
+            compile_sources(settings, table, processes=options.processes),
+            self.publisher.publish,
+            self.metrics,
+            Limits(in_flight_max=options.in_flight_max),
+        )
+        self.stopping = False
+
+    @contextlib.asynccontextmanager
+    async def serving(self, sock: socket.socket) -> AsyncIterator[None]:
+        """Accept events on ``sock`` while the block runs; at its end finish those in flight, then stop."""
+        _allow_connections()
+        _tune_garbage_collection()
+        await self.publisher.start()
+        # Connections wait in the socket's queue meanwhile. Without Kafka they are answered 503 after it.
+        await self.publisher.connected(CONNECT_WAIT_S)
+        reporter = asyncio.create_task(self._report_ready())
+        try:
+            async with self.server.listen(sock):
+                try:
+                    yield
+                finally:
+                    self.stopping = True
+                    self.metrics.ready.set(0)
+        finally:
+            reporter.cancel()
+            self.metrics.ready.set(0)
+            await self.publisher.stop()
+
+    def why_not_ready(self) -> str | None:
+        """Return why no event would be accepted now, or ``None``."""
+        if self.stopping:
+            return "stopping"
+        return None if self.publisher.ready else "Kafka does not answer"
+
+    def reload(self) -> None:
+        """Take over secrets and limits of the known sources, all or nothing: an invalid table keeps the old."""
+        try:
+            settings = dataclasses.replace(self._settings)  # the old ones remember the secrets file
+            sources = compile_sources(settings, settings.table(), processes=self._processes)
+        except (ConfigError, SecretError, SourceError) as error:
+            log.error("reload_refused", error=str(error))
+            return
+        if set(sources) != set(self.server.sources):
+            log.warning("reload_needs_restart", reason="sources were added or removed")
+        self.server.sources = {name: sources.get(name, old) for name, old in self.server.sources.items()}
+        log.info("reloaded", sources=len(self.server.sources))
+
+    async def _report_ready(self) -> None:
+        while True:
+            self.metrics.ready.set(self.why_not_ready() is None)
+            await asyncio.sleep(READY_INTERVAL_S)
+
+
+def stop_event(process: IngestProcess) -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set; SIGHUP reloads."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, process.reload)
+    return stopped
+
+
+async def run_child(settings: Settings, options: IngestOptions, fd: int) -> int:
+    """Serve the inherited listening socket ``fd`` until SIGTERM, or until the parent is gone; return the exit code."""
+    parent = os.getppid()
+    process = IngestProcess(settings, settings.table(), options, CollectorRegistry())
+    stopped = stop_event(process)
+    async with process.serving(socket.socket(fileno=fd)):
+        while not stopped.is_set() and os.getppid() == parent:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), 0.5)
+    return 0
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files: each connection is one, and the default is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _tune_garbage_collection() -> None:
+    """Requests leave few cycles: look for them less often, and never among what was loaded at the start."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

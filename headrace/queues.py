@@ -1,0 +1,134 @@
+"""The destinations of one worker, each with its queue: opened, changed on reload, and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from connectors.connector import DestinationSettings
+from connectors.destination import Destination
+from connectors.metrics import ConnectorMetrics
+from connectors.registry import load_connector
+from headrace.context import Settings
+from streams.deliver import DestinationQueue
+from streams.kafka import KafkaSettings
+from streams.metrics import StreamsMetrics
+from streams.pauses import Pauses
+from streams.routing import Routes
+from streams.topics import TopicNames
+
+
+class DestinationUnusable(Exception):
+    """A destination cannot work as it is configured; the text says why."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all queues of a worker share."""
+
+    settings: Settings
+    kafka: KafkaSettings
+    names: TopicNames
+    producer: AIOKafkaProducer
+    pauses: Pauses
+    routes: Callable[[], Routes]
+    metrics: StreamsMetrics
+    connector_metrics: ConnectorMetrics
+    watch: Callable[[asyncio.Future[None], str], None]
+
+
+class DestinationQueues:
+    """Every destination of the routing table at work in this process."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._queues: dict[str, DestinationQueue] = {}
+
+    @property
+    def all(self) -> Mapping[str, DestinationQueue]:
+        """The queues at work, by destination."""
+        return self._queues
+
+    async def change(self, wanted: Mapping[str, DestinationSettings]) -> None:
+        """Bring the queues in line with ``wanted``: all of it, or nothing.
+
+        A destination whose settings are the same goes on undisturbed.
+
+        Raises:
+            DestinationUnusable: one cannot work; everything is as before.
+            SecretError: a secret is missing; everything is as before.
+        """
+        news = {name: settings for name, settings in wanted.items() if self._differs(name, settings)}
+        opened: dict[str, Destination] = {}
+        try:
+            for name, settings in news.items():
+                opened[name] = await self._open(name, settings)
+        except Exception:
+            await _together(destination.close() for destination in opened.values())
+            raise
+        await _together(self._stop(name) for name in list(self._queues) if name in news or name not in wanted)
+        await _together(self._start(destination) for destination in opened.values())
+
+    async def stop(self) -> None:
+        """Drain and stop every queue."""
+        await _together(self._stop(name) for name in list(self._queues))
+
+    def paused(self, destination: str, paused: bool) -> None:
+        """Note that a destination was paused or resumed."""
+        if destination in self._queues:
+            self._around.metrics.paused.labels(destination).set(paused)
+            self._queues[destination].wake()
+
+    def not_joined(self) -> list[str]:
+        """Return the destinations whose consumers have not joined their groups yet."""
+        return sorted(name for name, queue in self._queues.items() if not queue.joined())
+
+    def _differs(self, name: str, settings: DestinationSettings) -> bool:
+        return name not in self._queues or self._queues[name].destination.settings != settings
+
+    async def _open(self, name: str, settings: DestinationSettings) -> Destination:
+        around = self._around
+        destination = Destination(
+            name,
+            settings,
+            load_connector(settings.connector),
+            secrets=around.settings.destination_secrets(settings),
+            metrics=around.connector_metrics,
+        )
+        try:
+            await destination.start()
+        except ValueError as error:
+            raise DestinationUnusable(f"destination {name}: {error}") from error
+        return destination
+
+    async def _start(self, destination: Destination) -> None:
+        around, name = self._around, destination.name
+        queue = DestinationQueue(
+            destination,
+            kafka=around.kafka,
+            names=around.names,
+            producer=around.producer,
+            routes=around.routes,
+            pauses=around.pauses,
+            metrics=around.metrics,
+        )
+        slots, capacity = destination.settings.concurrency, around.metrics.capacity_used_ratio
+        capacity.labels(f"delivery_slots:{name}").set_function(lambda: destination.in_flight / slots)
+        if destination.settings.rate is not None:
+            capacity.labels(f"rate:{name}").set_function(lambda: destination.limiter.used_ratio)
+        around.metrics.paused.labels(name).set(around.pauses.get(name) is not None)
+        around.watch(queue.failed, f"deliveries.{name}")
+        await queue.start()
+        self._queues[name] = queue
+
+    async def _stop(self, name: str) -> None:
+        queue = self._queues.pop(name)
+        await queue.stop()
+        await queue.destination.close()
+
+
+async def _together(work: Iterable[Awaitable[None]]) -> None:
+    await asyncio.gather(*work)

@@ -1,0 +1,80 @@
+"""What a routing table would do with an event: matched, rendered and checked, with nothing sent anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from connectors.errors import PermanentError
+from connectors.registry import load_connector
+from headrace.config import RoutingTable
+from streams.event import Event, Receipt
+from streams.expression import ExpressionError
+from streams.routing import Route
+
+MASK = "***"
+MASKED_CHARS_MIN = 4  # a shorter secret would blot out half of the text
+MATCHED, UNMATCHED, FAILED = "matched", "unmatched", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """What became of one route: ``parameters`` if it matched and renders, ``reason`` if not."""
+
+    route: str
+    action: str
+    verdict: str
+    parameters: object = None
+    reason: str = ""
+
+
+def rehearse(table: RoutingTable, event: Event, *, secrets: Iterable[str]) -> list[Rehearsed]:
+    """Return what each route of the table does with ``event``, in the table's order, with ``secrets`` masked.
+
+    Raises:
+        MalformedBody, UnsupportedBody, BodyTooLarge: the event's body cannot be read.
+    """
+    masked = sorted((secret for secret in secrets if len(secret) >= MASKED_CHARS_MIN), key=len, reverse=True)
+    scope = event.scope(Receipt(event.source, 0, 0), body_bytes_max=table.sources[event.source].body_bytes_max)
+    return [_rehearse(route, table, event, scope, masked) for route in table.compiled_routes()]
+
+
+def _rehearse(
+    route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], secrets: list[str]
+) -> Rehearsed:
+    action = f"{route.destination}.{route.action}"
+    if route.sources is not None and event.source not in route.sources:
+        return Rehearsed(route.name, action, UNMATCHED, reason=f"it takes events of {', '.join(sorted(route.sources))}")
+    try:
+        if not route.matches(scope):
+            assert route.when is not None  # noqa: S101  for mypy: without a condition it matches
+            return Rehearsed(route.name, action, UNMATCHED, reason=f"the condition is false: {route.when.source}")
+    except ExpressionError as error:
+        reason = f"the condition cannot be evaluated: {error}"
+        return Rehearsed(route.name, action, FAILED, reason=_masked_text(reason, secrets))
+    try:
+        parameters = route.render(scope)
+        connector = load_connector(table.destinations[route.destination].connector)
+        connector.actions[route.action].read(parameters)
+    except ExpressionError as error:
+        reason = f"the mapping cannot be rendered: {error}"
+        return Rehearsed(route.name, action, FAILED, reason=_masked_text(reason, secrets))
+    except PermanentError as error:
+        return Rehearsed(route.name, action, FAILED, _masked(parameters, secrets), _masked_text(str(error), secrets))
+    return Rehearsed(route.name, action, MATCHED, _masked(parameters, secrets))
+
+
+def _masked(value: object, secrets: list[str]) -> object:
+    if isinstance(value, str):
+        return _masked_text(value, secrets)
+    if isinstance(value, Mapping):
+        return {_masked_text(key, secrets): _masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value]
+    return value
+
+
+def _masked_text(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text

@@ -1,0 +1,117 @@
+"""Routes against what they name: sources, destinations, actions and their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.connector import Action
+from connectors.registry import load_connector
+from headrace.mistakes import Keys, Mistake, closest, written
+from headrace.section_checks import leaves
+from headrace.validation import Findings
+from streams.expression import Expression, ExpressionError, Template, has_expression
+from streams.routing import EVERY_SOURCE, RouteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the table declares, valid or not; ``None`` if it cannot be told.
+
+    ``connectors`` maps each destination to its connector, or to ``None`` if that is unknown.
+    """
+
+    sources: list[str] | None
+    connectors: Mapping[str, str | None] | None
+
+
+def check_routes(value: object, declared: Declared, findings: Findings) -> tuple[list[RouteSettings], list[Mistake]]:
+    """Return the valid routes and the warnings, and note every mistake in ``routes``."""
+    if value is None:
+        value = []
+    if not isinstance(value, list):
+        findings.add(("routes",), "must be a list of routes")
+        return [], []
+    routes: list[RouteSettings] = []
+    first: dict[object, int] = {}
+    for index, route in enumerate(value):
+        keys = ("routes", index)
+        if not isinstance(route, dict):
+            findings.add(keys, "must be a mapping with the keys name, source, to and action")
+            continue
+        name = route.get("name")
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            findings.add((*keys, "name"), f"the name {name!r} is taken by routes[{first[name]}]")
+        settings = findings.validate(RouteSettings, route, keys)
+        _check_route(route, declared, keys, findings)
+        if settings is not None:
+            routes.append(settings)
+    return routes, _unused(declared, routes)
+
+
+def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, findings: Findings) -> None:
+    _check_sources(route.get("source"), declared, (*keys, "source"), findings)
+    when = route.get("when")
+    if isinstance(when, str):
+        _check_expression(Expression, when, (*keys, "when"), findings)
+    mapping = route.get("with", {})
+    for place, leaf in leaves(mapping, (*keys, "with")):
+        if isinstance(leaf, str):
+            _check_expression(Template, leaf, place, findings)
+        if any(has_expression(key) for key in place):
+            findings.add(place, "a key is taken as it stands: only values may hold {{ … }}")
+    action = _action(route, declared, keys, findings)
+    if action is not None and isinstance(mapping, dict):
+        _check_parameters(action, mapping, keys, findings)
+
+
+def _check_sources(value: object, declared: Declared, keys: Keys, findings: Findings) -> None:
+    for place, name in leaves(value, keys):
+        if declared.sources is None:
+            return
+        if isinstance(name, str) and name not in declared.sources and (name != EVERY_SOURCE or place != keys):
+            findings.add(place, f"there is no source {name!r}", closest(name, declared.sources))
+
+
+def _check_expression(kind: type[Expression] | type[Template], text: str, keys: Keys, findings: Findings) -> None:
+    try:
+        kind(text)
+    except ExpressionError as error:
+        findings.add(keys, str(error))
+
+
+def _action(route: Mapping[str, object], declared: Declared, keys: Keys, findings: Findings) -> Action | None:
+    destination, name = route.get("to"), route.get("action")
+    if declared.connectors is None or not isinstance(destination, str):
+        return None
+    if destination not in declared.connectors:
+        suggestion = closest(destination, declared.connectors)
+        findings.add((*keys, "to"), f"there is no destination {destination!r}", suggestion)
+        return None
+    connector_name = declared.connectors[destination]
+    if connector_name is None or not isinstance(name, str):
+        return None
+    actions: Mapping[str, Action] = load_connector(connector_name).actions
+    if name not in actions:
+        message = f"the connector {connector_name} has no action {name!r}"
+        findings.add((*keys, "action"), message, closest(name, actions))
+    return actions.get(name)
+
+
+def _check_parameters(action: Action, mapping: Mapping[str, object], keys: Keys, findings: Findings) -> None:
+    for mistake in action.check(mapping):
+        message = mistake.message.replace("Input should be", "must be").replace("a valid string", "text")
+        findings.add((*keys, "with", *mistake.path), message, mistake.suggestion or "")
+
+
+def _unused(declared: Declared, routes: list[RouteSettings]) -> list[Mistake]:
+    if declared.sources is None or declared.connectors is None:
+        return []
+    taken = {source for route in routes for source in route.sources or declared.sources}
+    used = {route.to for route in routes}
+    sources = [("sources", name) for name in declared.sources if name not in taken]
+    destinations = [("destinations", name) for name in declared.connectors if name not in used]
+    return [
+        *(Mistake(0, written(keys), "no route takes its events: they are kept and go nowhere") for keys in sources),
+        *(Mistake(0, written(keys), "no route goes there") for keys in destinations),
+    ]

@@ -1,0 +1,117 @@
+"""A sample event from a file: a body, or a captured request as ``headrace verify`` reads it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from ingest.scheme import MalformedEvent, load_scheme
+from ingest.signature import SignedRequest
+from ingest.sources import Source, SourceSettings
+from streams.event import UNTYPED, Event, body_sha256, dedup_id, parse_body
+
+ROW_KEYS = frozenset({"method", "url", "headers", "body", "body_b64", "at"})
+
+
+class BadSample(ValueError):
+    """The file is no body of this source, and no captured request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An event as it would be accepted. ``note`` says what could not be told from the file, or is ``""``."""
+
+    event: Event
+    note: str = ""
+    handshake: bool = False
+
+
+def read_request(raw: bytes, headers: dict[str, str]) -> SignedRequest:
+    """Return the request in ``raw``, a body or a captured row; ``headers`` win over the row's.
+
+    Raises:
+        BadSample: it looks like a captured row and is not one.
+    """
+    row = _row(raw)
+    if row is None:
+        found: dict[str, str] = {}
+        body = raw
+    else:
+        given: Any = row["headers"]
+        pairs = given.items() if isinstance(given, dict) else given
+        try:
+            found = {str(name).lower(): str(value) for name, value in pairs}
+        except (TypeError, ValueError) as error:
+            raise BadSample("the row's headers are neither a mapping nor a list of pairs") from error
+        body = _row_body(row)
+    found.update({name.lower(): value for name, value in headers.items()})
+    return SignedRequest("POST", "", tuple((name.encode(), value.encode()) for name, value in found.items()), body)
+
+
+def sample_event(
+    name: str, settings: SourceSettings, request: SignedRequest, *, event_type: str | None, now_ms: int
+) -> Sample:
+    """Return the event that the source makes of ``request``; its signature is not looked at.
+
+    Raises:
+        BadSample: the source needs something that the request lacks, such as the field that ``event_id`` names.
+        MalformedBody, UnsupportedBody, BodyTooLarge: the body cannot be read.
+    """
+    headers = dict(request.headers)
+    content_type = headers.get(b"content-type", b"").decode()
+    content_encoding = headers.get(b"content-encoding", b"").decode()
+    body = parse_body(request.body, content_type, content_encoding, body_bytes_max=settings.body_bytes_max)
+    scheme = load_scheme(settings.scheme)
+    source = Source(name, settings, scheme, ())
+    handshake = scheme.handshake is not None and scheme.handshake(body) is not None
+    note = ""
+    try:
+        event = source.event(
+            request, body, content_type=content_type, content_encoding=content_encoding, time_ms=now_ms
+        )
+    except MalformedEvent as error:
+        if settings.event_id or settings.partition_by:
+            raise BadSample(f"the source would refuse it: {error}") from error
+        note = f"{error}: the id is made up, and the type too unless --type says it"
+        event = _unidentified(name, request.body, content_type, content_encoding, now_ms)
+    return Sample(replace(event, type=event_type or event.type), note, handshake)
+
+
+def _unidentified(name: str, body: bytes, content_type: str, content_encoding: str, now_ms: int) -> Event:
+    key = dedup_id(None, body, id_signed=False)
+    return Event(
+        source=name,
+        id=body_sha256(body),
+        dedup_id=key,
+        type=UNTYPED,
+        time_ms=now_ms,
+        body=body,
+        key=key.encode(),
+        content_type=content_type,
+        content_encoding=content_encoding,
+    )
+
+
+def _row(raw: bytes) -> dict[str, object] | None:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(value, dict) and "headers" in value and value.keys() & {"body", "body_b64"}:
+        return value if value.keys() <= ROW_KEYS else None
+    return None
+
+
+def _row_body(row: dict[str, object]) -> bytes:
+    encoded = row.get("body_b64")
+    if isinstance(encoded, str):
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise BadSample("the row's body_b64 is not base64") from error
+    body = row.get("body")
+    return body.encode() if isinstance(body, str) else orjson.dumps(body)

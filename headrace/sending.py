@@ -1,0 +1,147 @@
+"""Posting signed events, as a provider would: what ``headrace send`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from ingest.sources import Source
+
+CONCURRENCY = 16
+TIMEOUT_S = 30.0
+
+_ID_PATH = re.compile(r"\s*(?:\{\{)?\s*body\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*(?:\}\})?\s*", re.ASCII)
+
+
+class NotSent(Exception):
+    """An event was refused, or nobody answered; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to an accepted event; a handshake has no receipt."""
+
+    id: str
+    receipt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What to send: ``body`` ``None`` stands for the scheme's sample; each of ``count`` events has its own id."""
+
+    source: Source
+    url: str
+    body: bytes | None = None
+    content_type: str = "application/json"
+    count: int = 1
+    rate_per_s: float | None = None
+    event_id: str | None = None
+
+    def ids(self) -> list[str]:
+        """Return the id of each event."""
+        if self.event_id is None:
+            return [str(uuid.uuid4()) for _ in range(self.count)]
+        if self.count == 1:
+            return [self.event_id]
+        return [f"{self.event_id}-{number}" for number in range(1, self.count + 1)]
+
+    def body_with(self, event_id: str) -> bytes:
+        """Return the body to send. A file is sent as it is, unless its id is in it and it must have another."""
+        path = id_path(self.source)
+        if self.body is None:
+            return orjson.dumps(_with_id(dict(self.source.scheme.sample), path or ["id"], event_id))
+        if path is None or (self.count == 1 and self.event_id is None):
+            return self.body
+        try:
+            parsed = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return self.body
+        return orjson.dumps(_with_id(parsed, path, event_id)) if isinstance(parsed, dict) else self.body
+
+
+def id_path(source: Source) -> list[str] | None:
+    """Return where in the body the event's id is, if it is there."""
+    if source.settings.event_id is not None:
+        match = _ID_PATH.fullmatch(source.settings.event_id)
+        return match[1].split(".") if match else None
+    return [source.scheme.id_field] if source.scheme.id_field is not None else None
+
+
+async def send(shipment: Shipment, *, on_sent: Callable[[Sent], None], now_s: Callable[[], float] = time.time) -> None:
+    """Send every event, several at once, and report each as it is accepted.
+
+    Raises:
+        NotSent: one was not; no further one is begun.
+    """
+    ids = iter(shipment.ids())
+    started_s, numbers = time.monotonic(), itertools.count()
+
+    async def sender() -> None:
+        for event_id in ids:
+            if shipment.rate_per_s is not None:
+                due_s = started_s + next(numbers) / shipment.rate_per_s
+                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            on_sent(await _post(session, shipment, event_id, now_s()))
+
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(CONCURRENCY, shipment.count)):
+                    group.create_task(sender())
+        except* NotSent as errors:
+            raise errors.exceptions[0] from None
+
+
+async def _post(session: aiohttp.ClientSession, shipment: Shipment, event_id: str, now_s: float) -> Sent:
+    source = shipment.source
+    body = shipment.body_with(event_id)
+    signed = source.sign(body, secret=source.secrets[0], now_s=now_s, event_id=event_id)
+    headers = {"Content-Type": shipment.content_type, **signed}
+    try:
+        async with session.post(shipment.url, data=body, headers=headers, allow_redirects=False) as response:
+            status, text = response.status, await response.read()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise NotSent(f"{shipment.url}: {_reason(error)}") from error
+    if status != 200:
+        raise NotSent(f"{shipment.url} refused it: {status} {_detail(text)}")
+    answer = _parsed(text)
+    return Sent(str(answer.get("id", event_id)), answer.get("receipt"))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"nobody answers ({error.os_error.strerror or error.os_error})"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_S:.0f} s"
+    return str(error) or type(error).__name__
+
+
+def _detail(text: bytes) -> str:
+    answer = _parsed(text)
+    return f"{answer['error']}: {answer.get('detail', '')}" if "error" in answer else "(not an answer of Headrace)"
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _with_id(body: dict[str, Any], path: list[str], event_id: str) -> dict[str, Any]:
+    """Return ``body`` with the id at ``path``; what is there and is no object is replaced."""
+    first, *rest = path
+    inner = body.get(first)
+    value = _with_id(inner if isinstance(inner, dict) else {}, rest, event_id) if rest else event_id
+    return {**body, first: value}

@@ -1,0 +1,326 @@
+"""``headrace worker``: fan-out, delivery and retries in one process, or one of the two sides alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry, Info, generate_latest
+
+from connectors.metrics import ConnectorMetrics
+from headrace import __version__
+from headrace.admin import AdminServer
+from headrace.config import ConfigError, RoutingTable
+from headrace.context import SecretError, Settings
+from headrace.exporter import DepthExporter, export_dead_letters
+from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
+from headrace.topics import ensure_topics
+from headrace.watchdog import LoopWatchdog, ProgressWatchdog
+from streams.app import FanOutApp
+from streams.depths import queue_groups
+from streams.kafka import KafkaUnavailable, wait_for_kafka
+from streams.metrics import StreamsMetrics
+from streams.pauses import Pauses, following
+from streams.retries import Retries
+from streams.routing import Routes, compile_routes
+from streams.topics import TopicError
+
+STALL_S_MAX = 180.0
+WATCH_INTERVAL_S = 5.0
+PRODUCER_STOP_S = 5.0
+
+log = structlog.get_logger("worker")
+
+
+class ReloadRefused(Exception):
+    """The new routing table needs a restart."""
+
+
+REFUSALS = (ConfigError, DestinationUnusable, SecretError, TopicError, KafkaError, KafkaUnavailable, ReloadRefused)
+
+
+class PartFailed(Exception):
+    """A part of the worker ended, or stopped advancing, although nobody stopped it."""
+
+
+class Worker:
+    """Everything that one worker process runs, and its life."""
+
+    def __init__(
+        self, settings: Settings, *, only: str | None, admin_host: str, admin_port: int, data_dir: Path
+    ) -> None:
+        self.settings = settings
+        self.fans_out, self.delivers = only != "deliver", only != "fan-out"
+        self.data_dir = data_dir
+        self.table = settings.table()
+        self.kafka, self.names = settings.kafka(self.table), settings.topic_names
+        self.routes: Routes = compile_routes(self.table.routes)
+        self.registry = CollectorRegistry()
+        self.metrics, self.connector_metrics = StreamsMetrics(self.registry), ConnectorMetrics(self.registry)
+        Info("headrace_build", "Version of this process.", registry=self.registry).info({"version": __version__})
+        self.admin = AdminServer(
+            admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
+        )
+        self.pauses = Pauses()
+        self.queues: DestinationQueues | None = None
+        self.fan_out: FanOutApp | None = None
+        self.exporter = DepthExporter(
+            kafka=self.kafka,
+            groups=self._queue_groups,
+            queue_depth_max=settings.queue_depth_max,
+            data_dir=data_dir,
+            queue_depth=self.metrics.queue_depth,
+            capacity=self.metrics.capacity_used_ratio,
+        )
+        self._started = False
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._reloading = asyncio.Lock()
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Run until SIGTERM or SIGINT (0), or until a part cannot go on (1)."""
+        serving = asyncio.create_task(self._serve(), name="worker")
+
+        def end() -> None:
+            self._ended.set()
+            if not self._started:
+                serving.cancel()
+
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, end)
+        loop.add_signal_handler(signal.SIGINT, end)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        try:
+            await serving
+        except asyncio.CancelledError:
+            pass  # a signal during the start
+        except Exception as error:
+            self._failure = self._failure or error
+        if self._failure is not None:
+            cause = self._failure.__cause__ or self._failure
+            log.error("worker_failed", part=str(self._failure), error=f"{type(cause).__name__}: {cause}")
+            return 1
+        return 0
+
+    async def _serve(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            await self.admin.start()
+            stack.push_async_callback(self.admin.stop)
+            self._spawn(stack, "loop watchdog", LoopWatchdog().run())
+            if not await self._kafka_ready():
+                return
+            producer = self.kafka.producer()
+            await producer.start()
+            stack.push_async_callback(_stop_producer, producer)
+            pause_task = await stack.enter_async_context(following(self.kafka, self.names, self.pauses))
+            self._watch(pause_task, "pauses")
+            self.pauses.on_change = self._on_pause
+            await self._start_parts(stack, producer)
+            self._started = True
+            log.info("worker_started", fan_out=self.fans_out, deliver=self.delivers)
+            await self._ended.wait()
+            log.info("worker_stopping")
+
+    async def _kafka_ready(self) -> bool:
+        try:
+            await wait_for_kafka(self.kafka, timeout_s=2)
+        except KafkaUnavailable as error:
+            log.warning("waiting_for_kafka", error=str(error))
+            await wait_for_kafka(self.kafka)
+        try:
+            await ensure_topics(self.settings, self.table)
+        except (TopicError, KafkaError, KafkaUnavailable) as error:
+            self._failure = error
+            return False
+        return True
+
+    async def _start_parts(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
+        self._spawn(stack, "exporter", self.exporter.run(trim=self._trimmed_topics))
+        self._spawn(stack, "dead letters", export_dead_letters(self.kafka, self.names, self.metrics.dead_letters))
+        if self.fans_out:
+            self.fan_out = self._new_fan_out()
+            stack.push_async_callback(self.fan_out.stop)
+            await self.fan_out.start()
+            self._spawn(stack, "fan-out", _raising(self.fan_out))
+        if self.delivers:
+            retries = Retries(
+                kafka=self.kafka,
+                names=self.names,
+                producer=producer,
+                delays_s=self._delays_s(),
+                destinations=lambda: frozenset(self.table.destinations),
+                metrics=self.metrics,
+            )
+            await retries.start()
+            self._spawn(stack, "retries", retries.run())
+            stack.push_async_callback(retries.stop)
+            self.queues = DestinationQueues(self._surroundings(producer))
+            stack.push_async_callback(self.queues.stop)
+            await self.queues.change(self.table.destinations)
+        self._spawn(stack, "watchdog", self._watch_progress())
+
+    def _surroundings(self, producer: AIOKafkaProducer) -> Surroundings:
+        return Surroundings(
+            settings=self.settings,
+            kafka=self.kafka,
+            names=self.names,
+            producer=producer,
+            pauses=self.pauses,
+            routes=lambda: self.routes,
+            metrics=self.metrics,
+            connector_metrics=self.connector_metrics,
+            watch=self._watch,
+        )
+
+    def _new_fan_out(self) -> FanOutApp:
+        return FanOutApp(
+            self.kafka,
+            self.names,
+            {name: source.dedup_ttl_s for name, source in self.table.sources.items()},
+            lambda: self.routes,
+            self.data_dir,
+            self.metrics,
+            partitions=self.settings.partitions,
+        )
+
+    def _spawn(self, stack: contextlib.AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._watch(task, name)
+        stack.push_async_callback(_cancel, task)
+
+    def _watch(self, task: asyncio.Future[None], name: str) -> None:
+        """End the worker when ``task`` fails, or ends before the worker does."""
+
+        def ended(task: asyncio.Future[None]) -> None:
+            if task.cancelled() or self._ended.is_set():
+                return
+            self._fail(task.exception() or PartFailed(f"{name} ended"))
+
+        task.add_done_callback(ended)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._ended.set()
+
+    def _on_pause(self, destination: str, paused: bool) -> None:
+        log.info("destination_paused" if paused else "destination_resumed", destination=destination)
+        if self.queues is not None:
+            self.queues.paused(destination, paused)
+
+    # -- reload ---------------------------------------------------------------------------------------------------
+
+    def _reload_soon(self) -> None:
+        task = asyncio.create_task(self._reload(), name="reload")
+        task.add_done_callback(self._reloaded)
+
+    def _reloaded(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+
+    async def _reload(self) -> None:
+        """Take over the routing table as it is now, all or nothing: an invalid one keeps the old."""
+        async with self._reloading:
+            if not self._started:
+                return
+            try:
+                table = self.settings.table()
+                routes = compile_routes(table.routes)
+                if not self._delays_s(table) <= self._delays_s():
+                    raise ReloadRefused("a new delay in delays_s needs a restart of the workers")
+                await ensure_topics(self.settings, table)
+                if self.queues is not None:
+                    await self.queues.change(table.destinations)
+            except REFUSALS as error:
+                log.error("reload_refused", error=str(error))
+                return
+            if set(table.sources) != set(self.table.sources):
+                log.warning("reload_needs_restart", reason="sources were added or removed")
+            self.table, self.routes = table, routes
+            log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
+
+    # -- what others ask --------------------------------------------------------------------------------------------
+
+    def why_not_ready(self) -> str | None:
+        """Return why no action would run now, or ``None`` when all is well."""
+        if self._ended.is_set():
+            return "stopping"
+        if not self._started:
+            return "starting: Kafka, topics and consumers"
+        if self.fan_out is not None and not self.fan_out.ready:
+            return "fan-out recovers its table"
+        waiting = self.queues.not_joined() if self.queues is not None else []
+        return f"consumers of {', '.join(waiting)} join their groups" if waiting else None
+
+    def _delays_s(self, table: RoutingTable | None = None) -> set[int]:
+        return {delay_s for settings in (table or self.table).destinations.values() for delay_s in settings.delays_s}
+
+    def _queue_groups(self) -> dict[str, str]:
+        return queue_groups(
+            self.names,
+            sources=self.table.sources,
+            destinations=self.table.destinations,
+            delays_s=self._delays_s(),
+        )
+
+    def _trimmed_topics(self) -> list[str]:
+        if not self.delivers:
+            return []
+        queues = [self.names.deliveries(name) for name in self.table.destinations]
+        return queues + [self.names.retries(delay_s) for delay_s in self._delays_s()]
+
+    async def _watch_progress(self) -> None:
+        """End the worker when a part has due work for `STALL_S_MAX` and does not advance."""
+        watchdog = ProgressWatchdog(stall_s_max=STALL_S_MAX)
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            states = {}
+            for queue in self.queues.all.values() if self.queues is not None else ():
+                depth = self.exporter.depths.get(queue.topic)
+                states[queue.topic] = (depth is not None and queue.has_due_work(depth), queue.progress)
+            if self.fan_out is not None:
+                fan_out = self.fan_out.progress()
+                states["fan-out"] = (fan_out.due, fan_out.advanced)
+            for part, (due, progress) in states.items():
+                # Without news of the depths the broker is away, and nothing can advance.
+                if watchdog.stalled(part, due=due and self.exporter.fresh(), progress=progress):
+                    raise PartFailed(f"{part} has work that is due and has not advanced for {STALL_S_MAX:.0f} s")
+
+
+async def _raising(fan_out: FanOutApp) -> None:
+    raise PartFailed("fan-out") from await fan_out.wait_failed()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _stop_producer(producer: AIOKafkaProducer) -> None:
+    # stop() waits for queued batches for ever while the broker is away (aiokafka #1101).
+    try:
+        async with asyncio.timeout(PRODUCER_STOP_S):
+            await producer.stop()
+    except (TimeoutError, KafkaError) as error:
+        log.warning("producer_stop_failed", error=str(error))
+
+
+async def run_worker(settings: Settings, *, only: str | None, admin_host: str, admin_port: int, data_dir: Path) -> int:
+    """Run one worker process and return its exit code: 0 after a signal, 1 when it cannot go on.
+
+    Raises:
+        ConfigError: the routing table is not valid.
+        SecretError: a destination's secret is missing.
+    """
+    worker = Worker(settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=data_dir)
+    return await worker.run()

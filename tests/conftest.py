@@ -1,0 +1,63 @@
+"""Fixtures that all tests share. One embedded Kafka serves the whole session.
+
+The suite is meant to run in one process: with pytest-xdist every worker would start a Kafka of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from headrace.broker import EmbeddedKafka
+from tests.harness import HeadraceProcess, KafkaForTests, Receiver
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaForTests]:
+    """A Kafka that all tests share; each takes topics of its own from ``kafka.settings()``. Leave it running."""
+    yield from _kafka(tmp_path_factory.mktemp("kafka"))
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[KafkaForTests]:
+    """A Kafka of this test alone, to freeze, kill and restart."""
+    yield from _kafka(tmp_path / "own-kafka")
+
+
+def _kafka(data_dir: Path) -> Iterator[KafkaForTests]:
+    broker = EmbeddedKafka(data_dir)
+    asyncio.run(broker.start())
+    yield KafkaForTests(broker)
+    asyncio.run(broker.stop())
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An HTTP destination that records every call and answers as told."""
+    receiver = Receiver().start()
+    yield receiver
+    receiver.stop()
+
+
+StartHeadrace = Callable[..., HeadraceProcess]
+
+
+@pytest.fixture
+def headrace_process(tmp_path: Path) -> Iterator[StartHeadrace]:
+    """``headrace_process("run", "--port", "0", env={…})`` starts a process that ends with the test."""
+    started: list[HeadraceProcess] = []
+
+    def start(
+        *args: str, env: Mapping[str, str] | None = None, cwd: Path = tmp_path, name: str = ""
+    ) -> HeadraceProcess:
+        started.append(HeadraceProcess(args, cwd=cwd, env=env, name=name))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.running:
+            process.kill()
+        print(f"=== headrace {' '.join(process.args)}{process.tail()}")  # shown for a test that fails
