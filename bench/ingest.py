@@ -1,0 +1,82 @@
+"""How fast one ingest process accepts signed events, each answered after all in-sync replicas have it.
+
+    bench/ingest [--events 40000] [--connections 64] [--processes 1]
+
+Compared to: aiohttp alone, which answers the same requests with 200 and does nothing, in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+import uvloop
+
+from bench import stand as stands
+from tests.harness import free_port
+
+TABLE: dict[str, Any] = {
+    "version": 1,
+    "sources": {"github": {"scheme": "github", "secret_env": "GITHUB_WEBHOOK_SECRET"}},
+    "destinations": {"console": {"connector": "log", "delays_s": []}},
+    "routes": [{"name": "all", "source": "github", "to": "console", "action": "write", "with": {"message": "m"}}],
+}
+
+
+async def load(port: int, events: int, connections: int) -> dict[str, Any]:
+    """Return what `bench.load`, in a process of its own, measures."""
+    arguments = [str(number) for number in (port, events, connections)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.load", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    figures: dict[str, Any] = json.loads(out)
+    return figures
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
+    async with stands.receiver(0) as url:
+        alone = await load(int(url.rpartition(":")[2]), arguments.events, arguments.connections)
+    async with stands.stand(TABLE) as stand:
+        port, admin_port = free_port(), free_port()
+        options = ["--port", str(port), "--admin-port", str(admin_port)]
+        ingest = stand.start("ingest", *options, "--ingest-processes", str(arguments.processes))
+        await stands.ready(admin_port)
+        await load(port, arguments.events // 4, arguments.connections)  # the broker's JIT compiler warms up
+        before = stands.usage(ingest.pid)
+        figures = await load(port, arguments.events, arguments.connections)
+        used = stands.usage(ingest.pid)
+        rows = {
+            "events": arguments.events,
+            "connections": arguments.connections,
+            "ingest processes": arguments.processes,
+            "accepted a second": figures["per_s"],
+            "p50 ms": figures["p50_ms"],
+            "p99 ms": figures["p99_ms"],
+            "answers other than 200": sum(n for status, n in figures["statuses"].items() if status != "200"),
+            "aiohttp alone, requests a second": alone["per_s"],
+            "aiohttp alone, p50 ms": alone["p50_ms"],
+            "aiohttp alone, p99 ms": alone["p99_ms"],
+            "ingest CPU seconds per 1,000 events": (used.cpu_s - before.cpu_s) / arguments.events * 1000,
+            "ingest peak MiB": used.peak_mib,
+        }
+        stands.report("ingest", rows)
+        ingest.terminate()
+        ingest.wait()
+
+
+def parse() -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--processes", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(parse()))

@@ -1,0 +1,237 @@
+"""What is done to a system under load, in the size that the test chooses; each ends with the ledger balanced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from tests.harness import Answer, HeadraceProcess, eventually
+from tests.ledger import Ledger, System, while_loading
+
+CALL_S = 0.02
+FROZEN_S = 14.0  # beyond the session timeout of 10 s
+JOINED_S_MAX = 30.0
+
+
+async def kill_the_worker(system: System, *, events: int, connections: int, kills: int) -> Ledger:
+    """Post events as quickly as ingest takes them, and kill -9 the worker at even distances."""
+    system.receiver.answers["/"] = Answer(delay_s=CALL_S)
+    ledger = Ledger(system)
+    await system.start_ingest()
+    worker = await system.worker()
+    posting = asyncio.create_task(ledger.post_all(events, connections=connections))
+    calls = events * len(system.destinations)
+    for n in range(kills):
+        due = calls * (n + 1) // (kills + 1)
+        await eventually(lambda due=due: len(system.receiver.received) >= due, 120, 0.005)  # type: ignore[misc]
+        ledger.kill(worker)
+        worker = await system.worker()
+    await posting
+    await ledger.assert_all_settled(120)
+    ledger.report("worker killed")
+    ledger.dump()
+    assert len(ledger.accepted) == events
+    assert len({call.key for call in system.receiver.received}) == calls
+    assert ledger.repeated() <= ledger.repeats_max
+    await ledger.assert_a_restart_repeats_nothing([worker])
+    return ledger
+
+
+async def kill_ingest(system: System, *, kills: int, per_kill: int) -> Ledger:
+    """Kill -9 one process of two, and then both with their parent, which is started again."""
+    ledger = Ledger(system)
+    ingest = await system.start_ingest(processes=2)
+    worker = await system.worker()
+
+    async def moves() -> None:
+        nonlocal ingest
+        for n in range(kills):
+            await ledger.advanced(per_kill)
+            if n % 2:
+                ingest.kill()
+                ingest = await system.start_ingest(processes=2)
+            else:
+                os.kill(children(ingest.pid)[0], signal.SIGKILL)
+                await eventually(lambda: not_ready(system, ingest), pause_s=0.01)
+                await system.ready(ingest)
+        await ledger.advanced(per_kill)
+
+    await while_loading(ledger, moves)
+    await ledger.assert_all_settled()
+    ledger.report("ingest killed")
+    assert ledger.unanswered > 0
+    assert ledger.repeated() == 0  # an event posted again under its id is a duplicate
+    await ledger.assert_a_restart_repeats_nothing([worker])
+    return ledger
+
+
+async def kill_the_broker(system: System, *, kills: int, per_kill: int, away_s: float) -> Ledger:
+    """Kill -9 the broker again and again and start it ``away_s`` after ingest has noticed."""
+    ledger = Ledger(system)
+    ingest, worker = await system.start_ingest(), await system.worker()
+
+    async def moves() -> None:
+        for _ in range(kills):
+            await ledger.advanced(per_kill)
+            refused = ledger.answers[503]
+            system.kafka.kill()
+            await eventually(lambda refused=refused: ledger.answers[503] > refused)  # type: ignore[misc]
+            await asyncio.sleep(away_s)
+            await system.kafka.restart()
+            before = len(ledger.accepted)
+            await eventually(lambda before=before: len(ledger.accepted) > before, 30)  # type: ignore[misc]
+        await ledger.advanced(per_kill)
+
+    await while_loading(ledger, moves)
+    await ledger.assert_all_settled()
+    ledger.report("broker killed")
+    assert ingest.running
+    assert worker.running  # no restart was needed
+    assert min(ledger.retry_after_s) >= 1
+    await ledger.assert_a_restart_repeats_nothing([worker])
+    return ledger
+
+
+async def freeze_the_broker(system: System, *, frozen_s: float, per_move: int) -> Ledger:
+    """Freeze the broker as a whole: connections stay open, nothing answers."""
+    ledger = Ledger(system)
+    ingest, worker = await system.start_ingest(), await system.worker()
+
+    async def moves() -> None:
+        await ledger.advanced(per_move)
+        system.kafka.pause()
+        await asyncio.sleep(frozen_s)
+        assert ledger.answers[503] > 0
+        system.kafka.resume()
+        await ledger.advanced(per_move)
+
+    await while_loading(ledger, moves)
+    await ledger.assert_all_settled()
+    ledger.report("broker frozen")
+    assert ingest.running
+    assert worker.running
+    assert min(ledger.retry_after_s) >= 1
+    await ledger.assert_a_restart_repeats_nothing([worker])
+    return ledger
+
+
+async def move_workers(system: System, *, workers: int, rounds: int, rate: float = 300) -> Ledger:
+    """Workers join, leave by SIGTERM, are killed, lose their data directory and are frozen, under load."""
+    system.receiver.answers["/"] = Answer(delay_s=CALL_S)
+    ledger = Ledger(system)
+    await system.start_ingest()
+    running = {"w1": await system.worker("w1")}
+
+    async def moves() -> None:
+        for _ in range(rounds):
+            await one_round(system, ledger, running, workers)
+
+    await while_loading(ledger, moves, rate=rate)
+    for name, worker in list(running.items()):
+        if not worker.running:  # what `headrace run` does with one that ended by itself
+            running[name] = await system.worker(name)
+    await ledger.assert_all_settled(120)
+    ledger.report(f"{workers} workers moved {rounds} times")
+    await ledger.assert_a_restart_repeats_nothing(list(running.values()))
+    return ledger
+
+
+async def one_round(system: System, ledger: Ledger, running: dict[str, HeadraceProcess], workers: int) -> None:
+    """Let all workers join; then one leaves, one is killed and loses its disk, one is frozen."""
+    names = [f"w{n + 1}" for n in range(workers)]
+    for name in names:
+        if name not in running or not running[name].running:
+            running[name] = await system.worker(name)
+            await ledger.advanced()
+    repeated = ledger.repeated()
+    assert await running.pop(names[-1]).terminate(60) == 0
+    await ledger.advanced()
+    assert ledger.repeated() == repeated, "joining and leaving repeat nothing"
+    running[names[-1]] = await system.worker(names[-1])
+    await ledger.advanced()
+    ledger.kill(running.pop(names[0]))
+    shutil.rmtree(system.directory / names[0])
+    running[names[0]] = await system.worker(names[0])
+    await ledger.advanced()
+    frozen = running[names[-1]]
+    frozen.signal(signal.SIGSTOP)
+    await asyncio.sleep(FROZEN_S)
+    await ledger.advanced()
+    frozen.signal(signal.SIGCONT)
+    await ledger.advanced()
+
+
+async def hang_one(system: System, *, events: int, connections: int) -> tuple[float, float]:
+    """Return the p99 of ``a``'s delivery age, in seconds, while ``b`` answers at once, and while it hangs 10 s a call.
+
+    An age is from accepted to called, by the clock of the test.
+    """
+    ledger = Ledger(system)
+    await system.start_ingest()
+    await system.worker()
+    await ledger.post_all(100, connections=connections)  # warm
+    await system.idle()
+    before = await _age_p99_s(system, ledger, events, connections)
+    system.receiver.answers["/b"] = Answer(delay_s=10)
+    during = await _age_p99_s(system, ledger, events, connections)
+    print(f"p99 of the delivery age: {before * 1000:.0f} ms, and {during * 1000:.0f} ms while another hangs")
+    return before, during
+
+
+async def _age_p99_s(system: System, ledger: Ledger, events: int, connections: int) -> float:
+    accepted, received = set(ledger.accepted), len(system.receiver.calls("/a"))
+    ended = asyncio.Event()
+    load = asyncio.create_task(ledger.load(ended, connections=connections, rate=100))
+    await eventually(lambda: len(ledger.accepted) >= len(accepted) + events, 120)
+    ended.set()
+    await load
+    new = set(ledger.accepted) - accepted
+    await eventually(lambda: len(system.receiver.calls("/a")) >= received + len(new), 60)
+    called = {call.path.removeprefix("/a/"): call.at_s for call in system.receiver.calls("/a")}
+    ages_s = sorted(called[one] - ledger.posted_at_s[one] for one in new)
+    return ages_s[len(ages_s) * 99 // 100]
+
+
+async def hang_with_large_bodies(system: System, *, deliveries: int, body_bytes: int) -> float:
+    """Let many large deliveries wait for a destination that hangs; return the worker's peak memory in MiB."""
+    system.receiver.answers["/"] = Answer(hang=True)
+    ledger = Ledger(system)
+    await system.start_ingest()
+    worker = await system.worker()
+    await ledger.post_all(deliveries // len(system.destinations), connections=4, size=body_bytes)
+
+    await eventually(lambda: _fanned_out(system), 300, 1.0)
+    await eventually(lambda: system.receiver.in_flight >= 8)
+    settled_s = time.monotonic() + 15  # longer than it takes the consumers to fill their buffers
+    await eventually(lambda: time.monotonic() > settled_s, 20, 1.0)
+    assert worker.running
+    waiting = sum(end - offset for part, (offset, end) in (await system.queues()).items())
+    peak = peak_mib(worker.pid)
+    print(f"{waiting} deliveries of {body_bytes} bytes wait, {system.receiver.in_flight} in flight: {peak:.0f} MiB")
+    assert waiting == deliveries
+    return peak
+
+
+async def _fanned_out(system: System) -> bool:
+    queues = await system.queues()
+    events = {part: at for part, at in queues.items() if part.topic == system.names.events("github")}
+    return all(offset == end for offset, end in events.values())
+
+
+def peak_mib(pid: int) -> float:
+    """Return the peak resident memory of a process."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def not_ready(system: System, process: HeadraceProcess) -> bool:
+    """Return whether ``/readyz`` says no."""
+    return (await system.admin(process, "/readyz"))[0] != 200
