@@ -17,16 +17,17 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from connectors.destination import Destination, Interrupted
+from streams.assignment import Abandoned, Assignment, Commits
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
 from streams.depths import Depth
 from streams.kafka import SESSION_TIMEOUT_S, KafkaSettings
 from streams.membership import Membership
 from streams.metrics import StreamsMetrics
-from streams.offsets import CommitPoint, Progress
+from streams.offsets import Progress
 from streams.pauses import Pauses, pause_record, publish
 from streams.record import Record
 from streams.routing import Routes
@@ -34,35 +35,10 @@ from streams.topics import TopicNames
 
 IN_WORK_PER_SLOT = 4  # those beyond the slots wait out a backoff or a limit
 BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
-COMMIT_INTERVAL_S = 0.02  # from the start of one commit to the next: what a crash repeats beside the calls in flight
 COMMIT_TIMEOUT_S = 5.0
 DRAIN_MARGIN_S = 3.0
 
 log = structlog.get_logger("deliver")
-
-
-class Abandoned(Exception):
-    """The record is no longer this worker's: its next owner carries it out."""
-
-
-class Assignment:
-    """The partitions that one generation of the group gave this worker, and the work on them.
-
-    ``draining``: take nothing more and begin no call. ``over``: another worker may own the partitions by now.
-    """
-
-    def __init__(self, progress: dict[TopicPartition, Progress], generation: int) -> None:
-        self.progress = progress
-        self.generation = generation
-        self.tasks: set[asyncio.Task[None]] = set()
-        self.dirty = asyncio.Event()
-        self.committed: dict[TopicPartition, CommitPoint] = {}
-        self.draining = False
-        self.over = False
-
-    def open_partitions(self) -> list[TopicPartition]:
-        """Return the partitions of which another record may be taken."""
-        return [part for part, progress in self.progress.items() if progress.has_room]
 
 
 class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -88,12 +64,12 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self.body_bytes_in_work = 0
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._metrics = pauses, metrics
+        self._commit_s = metrics.commit_s.labels(destination.name)
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
         self._assignment: Assignment | None = None
         self._changed = asyncio.Event()
         self._pausing = asyncio.Lock()
-        self._committing = asyncio.Lock()
         self._stopping = False
         self._background: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,6 +90,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._membership = Membership(self._consumer, on_beat=self.wake, monotonic_s=self._monotonic_s)
         self._membership.watch()
         self._consumer.subscribe([self.topic], listener=self)
+        self._commits = Commits(self._consumer, self._membership, name=self.destination.name, duration_s=self._commit_s)
         self._background = [self._spawn(self._take()), self._spawn(self._commit_for_ever())]
 
     async def stop(self) -> None:
@@ -179,6 +156,13 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             return
 
     # -- taking and carrying out --------------------------------------------------------------------------------
+
+    async def _commit_for_ever(self) -> None:
+        while True:
+            if self._assignment is None:
+                await self._change()
+            else:
+                await self._commits.commit_next(self._assignment)
 
     async def _take(self) -> None:
         while not self._stopping:
@@ -279,46 +263,6 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             while self._pauses.version(self.destination.name) == version:
                 await self._change(0.05)
 
-    # -- committing ---------------------------------------------------------------------------------------------
-
-    async def _commit_for_ever(self) -> None:
-        while True:
-            assignment = self._assignment
-            if assignment is None:
-                await self._change()
-                continue
-            try:
-                async with asyncio.timeout(1.0):
-                    await assignment.dirty.wait()
-            except TimeoutError:
-                continue
-            assignment.dirty.clear()
-            started_s = self._monotonic_s()
-            await self._commit(assignment)
-            await asyncio.sleep(max(0.0, COMMIT_INTERVAL_S - (self._monotonic_s() - started_s)))
-
-    async def _commit(self, assignment: Assignment) -> None:
-        async with self._committing:  # an older commit that is tried again must not overtake a newer one
-            await self._commit_news(assignment)
-
-    async def _commit_news(self, assignment: Assignment) -> None:
-        points = {part: progress.commit_point() for part, progress in assignment.progress.items()}
-        news = {part: point for part, point in points.items() if assignment.committed.get(part) != point}
-        # A consumer that lost its membership would commit as if it had no group, over the head of the next owner.
-        if not news or assignment.over or self._membership.lost(assignment.generation):
-            return
-        try:
-            with self._metrics.commit_s.labels(self.destination.name).time():
-                await self._consumer.commit(
-                    {part: OffsetAndMetadata(point.offset, point.metadata) for part, point in news.items()}
-                )
-        except (KafkaError, IllegalStateError) as error:
-            # The group is rebalancing, or has: what was settled since the last commit is committed after, or repeated.
-            log.info("commit_refused", destination=self.destination.name, error=str(error))
-            assignment.dirty.set()
-        else:
-            assignment.committed.update(news)
-
     # -- membership ---------------------------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -362,7 +306,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                await self._commit(assignment)
+                await self._commits.commit(assignment)
         except TimeoutError:
             log.warning("last_commit_timed_out", destination=self.destination.name)
         assignment.over = True

@@ -75,7 +75,8 @@ async def test_unreadable_records_become_dead_letters_and_the_rest_flows(make_sy
     async with producing(system.settings) as producer:
         for topic in (system.names.events("github"), system.names.deliveries("a")):
             for key, value, headers in (
-                (None, None, []),
+                (b"k", None, []),
+                (None, b"no key", []),
                 (b"", b"", []),
                 (b"k", b"\xff\x00 no headers", []),
                 (b"k", b"{}", [("ce_id", b"\xff")]),
@@ -87,14 +88,14 @@ async def test_unreadable_records_become_dead_letters_and_the_rest_flows(make_sy
     await ledger.assert_all_settled()
     letters = await system.letters()
     assert Counter(letter.failure.topic for letter in letters) == {
-        system.names.events("github"): 6,
-        system.names.deliveries("a"): 6,
+        system.names.events("github"): 7,
+        system.names.deliveries("a"): 7,
     }
     assert {letter.failure.stage for letter in letters} == {"decode"}
     assert ledger.repeated() == 0
-    assert len((await system.command("dlq", "list", "--json")).splitlines()) == 12
+    assert len((await system.command("dlq", "list", "--json")).splitlines()) == 14
     await ledger.assert_a_restart_repeats_nothing([worker])
-    assert len(await system.letters()) == 12
+    assert len(await system.letters()) == 14
 
 
 async def test_duplicates_twins_and_a_captured_body(make_system: MakeSystem) -> None:
