@@ -8,10 +8,13 @@ from typing import Any
 from headrace.context import Settings
 from headrace.mistakes import ConfigError
 from streams.carry_out import INFLATED_BYTES_MAX
+from streams.dead_letter import DeadLetter
 from streams.delivery import delivery_id
-from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody
+from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, format_time
 from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
+from streams.letters import Letters, Stored
+from streams.outcome import DEAD_LETTERED
 from streams.routing import compile_routes
 
 WAITING = "waiting in the queue, or in work"
@@ -28,12 +31,13 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
     """
     event = found.event
     outcomes = await outcomes_of(settings.kafka(), settings.topic_names, found)
-    deliveries: list[dict[str, Any]] = [asdict(outcome) for outcome in outcomes.values()]
-    deliveries += [
-        {"delivery_id": id_, "route": route, "destination": destination, "outcome": WAITING}
-        for id_, route, destination in _expected(settings, found)
-        if id_ not in outcomes
-    ]
+    deliveries = {id_: asdict(outcome) for id_, outcome in outcomes.items()}
+    for stored in await _letters(settings, found):
+        # A condition that fan-out could not evaluate has a dead letter and no outcome yet.
+        deliveries.setdefault(stored.letter.id, _of_letter(stored.letter))
+    for id_, route, destination in _expected(settings, found):
+        waiting = {"delivery_id": id_, "route": route, "destination": destination, "outcome": WAITING}
+        deliveries.setdefault(id_, waiting)
     row = {
         "receipt": str(found.receipt),
         "source": event.source,
@@ -44,11 +48,32 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
         "content_type": event.content_type,
         "body_bytes": len(event.body),
         "headers": dict(event.headers),
-        "deliveries": deliveries,
+        "deliveries": list(deliveries.values()),
     }
     if body:
         row["body"] = event.body.decode(errors="backslashreplace")
     return row
+
+
+async def _letters(settings: Settings, found: Found) -> list[Stored]:
+    async with Letters(settings.kafka(), settings.topic_names) as letters:
+        await letters.catch_up()
+        outstanding = letters.outstanding()
+    return [stored for stored in outstanding if stored.letter.header("headrace-receipt") == str(found.receipt)]
+
+
+def _of_letter(letter: DeadLetter) -> dict[str, Any]:
+    failure = letter.failure
+    return {
+        "delivery_id": letter.id,
+        "route": letter.header("headrace-route"),
+        "destination": letter.header("headrace-destination"),
+        "outcome": DEAD_LETTERED,
+        "status": failure.status,
+        "attempts": failure.attempts,
+        "time": format_time(failure.last_failure_ms),
+        "detail": f"{failure.stage}: {failure.message}",
+    }
 
 
 def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str]]:

@@ -1,6 +1,6 @@
 """Fan-out: one event becomes one delivery for each route that it matches, once.
 
-The order keeps the promise (docs/adr/0002): publish the deliveries, await the acknowledgement of all, *then* mark the
+The order keeps the promise (docs/reference/guarantees.md): publish the deliveries, await the acknowledgement of all, *then* mark the
 event as seen, *then* report it done, which is what lets its offset be committed. Killed anywhere, an event is either
 done, or taken again; what a crash between publishing and marking repeats has the same delivery ids.
 

@@ -44,12 +44,11 @@ def resume_record(names: TopicNames, destination: str) -> Record:
 
 
 class Pauses:
-    """The destinations that are paused now, and a way to wait for a change."""
+    """The destinations that are paused now; ``on_change`` is told of each pause and resume."""
 
     def __init__(self) -> None:
         self._paused: dict[str, Pause] = {}
         self._versions: dict[str, int] = {}
-        self._changed = asyncio.Condition()
         self.on_change: Callable[[str, bool], None] = lambda _destination, _paused: None
 
     def get(self, destination: str) -> Pause | None:
@@ -60,22 +59,15 @@ class Pauses:
         """Return a number that changes with each pause and resume of the destination."""
         return self._versions.get(destination, 0)
 
-    async def apply(self, key: bytes | None, value: bytes | None) -> None:
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Fold one record of the topic; one that cannot be read pauses too, for it was meant to say something."""
         destination = (key or b"").decode(errors="replace")
-        async with self._changed:
-            if value is None:
-                self._paused.pop(destination, None)
-            else:
-                self._paused[destination] = _read(destination, value)
-            self._versions[destination] = self.version(destination) + 1
-            self.on_change(destination, value is not None)
-            self._changed.notify_all()
-
-    async def wait_resumed(self, destination: str) -> None:
-        """Return when the destination is not paused."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: destination not in self._paused)
+        if value is None:
+            self._paused.pop(destination, None)
+        else:
+            self._paused[destination] = _read(destination, value)
+        self._versions[destination] = self.version(destination) + 1
+        self.on_change(destination, value is not None)
 
 
 def _read(destination: str, value: bytes) -> Pause:
@@ -99,7 +91,7 @@ async def following(settings: KafkaSettings, names: TopicNames, pauses: Pauses) 
 
     async def follow() -> None:
         async for record in tail_topic(settings, names.pauses, at_end=ready.set):
-            await pauses.apply(record.key, record.value)
+            pauses.apply(record.key, record.value)
 
     task = asyncio.create_task(follow(), name="pauses")
     waiter = asyncio.create_task(ready.wait())
@@ -122,7 +114,7 @@ async def read_pauses(settings: KafkaSettings, names: TopicNames) -> Pauses:
     """
     pauses = Pauses()
     async for record in read_topic(settings, names.pauses):
-        await pauses.apply(record.key, record.value)
+        pauses.apply(record.key, record.value)
     return pauses
 
 

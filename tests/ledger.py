@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.depths import queue_groups
-from streams.kafka import KafkaUnavailable
+from streams.kafka import KafkaUnavailable, read_topic
 from streams.letters import Letters
 from streams.topics import TopicNames
 from tests.conftest import StartHeadrace
@@ -329,8 +329,25 @@ class Ledger:
         await self.system.idle(timeout_s)
         dead = {f"/{one.header('headrace-destination')}/{one.header('ce_id')}" for one in await self.system.letters()}
         assert self.accepted
-        assert self.missing() - dead == set()
+        lost = self.missing() - dead
+        assert not lost, await self._explain(lost)
         self.assert_one_key_each()
+
+    async def _explain(self, lost: set[str]) -> str:
+        """Return where in the log each lost delivery stands: event, copies in the queue, outcomes."""
+        found: dict[str, list[str]] = {path: [self.accepted[path.rpartition("/")[2]]] for path in lost}
+        topics = [self.system.names.deliveries(name) for name in self.system.destinations]
+        for topic in (*topics, self.system.names.outcomes):
+            async for record in read_topic(self.system.settings, topic):
+                headers = {name: value.decode(errors="replace") for name, value in record.headers}
+                for path in lost:
+                    event_id = path.rpartition("/")[2]
+                    if event_id in (headers.get("ce_id"), json.loads(record.value).get("event_id")):
+                        what = headers.get("headrace-route") or str(record.value)
+                        found[path].append(f"{topic}/{record.partition}/{record.offset} at {record.timestamp} {what}")
+        queues = "\n".join(f"{part}: {at}" for part, at in sorted((await self.system.queues()).items()))
+        lines = "\n".join(f"{path}: {places}" for path, places in sorted(found.items()))
+        return f"{len(lost)} lost\n{lines}\n{queues}"
 
     def assert_one_key_each(self) -> None:
         """Check that repeats carry the same Idempotency-Key, and nothing else does."""

@@ -94,6 +94,6 @@ if __name__ == "__main__":
         stock_faust.take_out_the_recovery_fix()
     elif chosen.get("without") == "all":
         stock_faust.take_out_all(pause_s=chosen["pause_s"])
-    elif chosen.get("pause_s"):
+    if chosen.get("pause_s") and chosen.get("without") != "all":
         slow_down(chosen["pause_s"])
     sys.exit(uvloop.run(run(chosen)))

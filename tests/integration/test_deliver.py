@@ -27,6 +27,7 @@ def table(receiver: Receiver, **destination: Any) -> dict[str, Any]:
         "timeout_s": 5,
         "retry": {"attempts": 1, "backoff_s": [0.05, 0.1]},
         "delays_s": [1],
+        "circuit": {"failures": 1000, "open_s": 1},
     }
     return {
         "version": 1,

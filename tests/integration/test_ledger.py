@@ -125,7 +125,9 @@ async def test_duplicates_twins_and_a_captured_body(make_system: MakeSystem) -> 
 
 
 async def test_a_spent_budget_is_replayed_once_the_mapping_is_mended(make_system: MakeSystem) -> None:
-    system = make_system(destinations={"a": {"retry": {"attempts": 2, "backoff_s": [0.05, 0.1]}, "delays_s": [1]}, "b": {}})
+    system = make_system(
+        destinations={"a": {"retry": {"attempts": 2, "backoff_s": [0.05, 0.1]}, "delays_s": [1]}, "b": {}}
+    )
     system.receiver.answers["/a"] = Answer(500)
     ledger = Ledger(system)
     await system.start_ingest()

@@ -16,8 +16,11 @@ import pytest
 from tests.harness import KafkaForTests, eventually
 from tests.integration.fan_out_scenario import FanOutScenario, Worker, event
 
-EVENTS = 3000
-PAUSE_S = 0.012
+# Enough work for all of the moves: stock Faust does one record after the other, fan-out 128 at once.
+STOCK = {"without": "all", "pause_s": 0.012}
+STOCK_EVENTS = 3000
+FIXED = {"pause_s": 0.25}
+FIXED_EVENTS = 20_000
 
 
 async def keep_posting(scenario: FanOutScenario, rounds: int, per_round: int) -> None:
@@ -79,7 +82,6 @@ async def test_workers_join_leave_die_freeze_and_lose_their_data(kafka: KafkaFor
 
 async def churn(scenario: FanOutScenario, **options: Any) -> None:
     """The sequence of moves under which stock Faust loses records: join, SIGTERM, join, kill -9, join."""
-    await scenario.post([event(f"e{i}") for i in range(EVENTS)])
     first = scenario.start("w1", **options)
     await asyncio.sleep(9)
     second = scenario.start("w2", **options)
@@ -93,8 +95,9 @@ async def churn(scenario: FanOutScenario, **options: Any) -> None:
     scenario.start("w1", **options)
 
 
-async def lost_for_good(scenario: FanOutScenario, **options: Any) -> int:
+async def lost_for_good(scenario: FanOutScenario, events: int, **options: Any) -> int:
     """Return how many deliveries are missing once everything is committed; a stall is ended by new processes."""
+    await scenario.post([event(f"e{i}") for i in range(events)])
     await churn(scenario, **options)
     for _ in range(4):
         still, last = 0, -1
@@ -116,7 +119,7 @@ async def test_without_the_fixes_records_are_lost(kafka: KafkaForTests, tmp_path
     losses = []
     for attempt in range(6):
         async with FanOutScenario(kafka, tmp_path / str(attempt)) as scenario:
-            losses.append(await lost_for_good(scenario, without="all", pause_s=PAUSE_S))
+            losses.append(await lost_for_good(scenario, STOCK_EVENTS, **STOCK))
         if losses[-1]:
             break
     assert losses[-1] > 0, f"no loss in {len(losses)} runs: is Faust mended? Then the fix may go"
@@ -127,5 +130,5 @@ async def test_without_the_fixes_records_are_lost(kafka: KafkaForTests, tmp_path
 @pytest.mark.parametrize("attempt", range(3))
 async def test_with_the_fixes_none_is_lost(kafka: KafkaForTests, tmp_path: Path, attempt: int) -> None:
     async with FanOutScenario(kafka, tmp_path) as scenario:
-        assert await lost_for_good(scenario, pause_s=PAUSE_S * 40) == 0
+        assert await lost_for_good(scenario, FIXED_EVENTS, **FIXED) == 0
         await scenario.all_committed()
