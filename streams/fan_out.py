@@ -1,8 +1,8 @@
 """Fan-out: one event becomes one delivery for each route that it matches, once.
 
-The order keeps the promise (docs/reference/guarantees.md): publish the deliveries, await the acknowledgement of all, *then* mark the
-event as seen, *then* report it done, which is what lets its offset be committed. Killed anywhere, an event is either
-done, or taken again; what a crash between publishing and marking repeats has the same delivery ids.
+The order keeps the promise (docs/reference/guarantees.md): publish the deliveries, await the acknowledgement of all,
+*then* mark the event as seen, *then* report it done, which is what lets its offset be committed. Killed anywhere, an
+event is either done, or taken again; what a crash between publishing and marking repeats has the same delivery ids.
 
 Neither Faust, nor a broker, nor a clock: all of it comes as arguments.
 """
