@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import os
-import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -17,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
+from headrace.process import allow_connections, tune_garbage_collection
 from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.server import IngestServer, Limits
@@ -24,7 +23,6 @@ from ingest.sources import Source, compile_source
 
 READY_INTERVAL_S = 0.25
 CONNECT_WAIT_S = 3.0
-OPEN_FILES_MAX = 65_536
 
 log = structlog.get_logger("ingest")
 
@@ -83,8 +81,8 @@ class IngestProcess:
     @contextlib.asynccontextmanager
     async def serving(self, sock: socket.socket) -> AsyncIterator[None]:
         """Accept events on ``sock`` while the block runs; at its end finish those in flight, then stop."""
-        _allow_connections()
-        _tune_garbage_collection()
+        allow_connections()
+        tune_garbage_collection()
         await self.publisher.start()
         # Connections wait in the socket's queue meanwhile. Without Kafka they are answered 503 after it.
         await self.publisher.connected(CONNECT_WAIT_S)
@@ -146,19 +144,3 @@ async def run_child(settings: Settings, options: IngestOptions, fd: int) -> int:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), 0.5)
     return 0
-
-
-def _allow_connections() -> None:
-    """Raise the limit of open files: each connection is one, and the default is 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _tune_garbage_collection() -> None:
-    """Requests leave few cycles: look for them less often, and never among what was loaded at the start."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)

@@ -20,6 +20,7 @@ from headrace.admin import AdminServer
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
+from headrace.process import allow_connections, tune_garbage_collection
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
 from headrace.topics import ensure_topics
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
@@ -112,6 +113,7 @@ class Worker:
         return 0
 
     async def _serve(self) -> None:
+        allow_connections()
         async with contextlib.AsyncExitStack() as stack:
             await self.admin.start()
             stack.push_async_callback(self.admin.stop)
@@ -125,6 +127,7 @@ class Worker:
             self._watch(pause_task, "pauses")
             self.pauses.on_change = self._on_pause
             await self._start_parts(stack, producer)
+            tune_garbage_collection()
             self._started = True
             log.info("worker_started", fan_out=self.fans_out, deliver=self.delivers)
             await self._ended.wait()

@@ -47,7 +47,7 @@ class KafkaSettings:
                 "enable_idempotence": True,
                 "max_request_size": self.record_bytes_max + OVERHEAD_BYTES,
                 "max_batch_size": BATCH_BYTES_MAX,
-                "linger_ms": 5,  # fewer, larger requests: they cost worker and broker more than the records in them
+                "linger_ms": 1,
                 "request_timeout_ms": 10_000,
                 **self.client_options(),
                 **options,
