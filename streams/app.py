@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import faust
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.sensors import Monitor
 from faust.types import TP
@@ -41,6 +41,7 @@ COMMIT_EVERY_S = 0.2
 DRAIN_S = 5.0  # of a revocation: the whole group waits for it
 STOP_S_MAX = 15.0
 OWNERSHIP_S = 0.1  # between two looks at the last heartbeat
+REQUEST_BYTES_MAX = 256 * 1024 * 1024
 LINGER_MS = 5  # requests of about ten records instead of two: a sixth less work
 POLL_RECORDS_MAX = 50
 QUEUE_RECORDS_MAX = 250  # five polls: a full queue blocks Faust's one loop
@@ -118,6 +119,9 @@ class FanOutApp:
         self._drain_s = drain_s
         self._lock: IO[str] | None = None
         self._commits: asyncio.Task[None] | None = None
+        self._app: Any = None
+        self._producer: AIOKafkaProducer | None = None
+        self._membership: Membership | None = None
 
     async def start(self) -> None:
         """Join the group and return; `ready` says when the table is recovered. Waits for a broker that is away.
@@ -134,29 +138,33 @@ class FanOutApp:
         self._commits = asyncio.create_task(self._commit_forever())
 
     async def _start_producer(self) -> None:
-        self._producer = self._kafka.producer(linger_ms=LINGER_MS)
+        # An event that is in the log gets through, even if the routing table allows smaller bodies by now.
+        self._producer = self._kafka.producer(linger_ms=LINGER_MS, max_request_size=REQUEST_BYTES_MAX)
         await self._producer.start()
         self._sender = Sender(self._producer)
 
     async def _start_faust(self) -> None:
-        self._membership: Membership | None = None
+        self._membership = None
         self._app = self._build_app()
         try:
             await self._app.start()
         except BaseException:
             await _bounded(self._app.stop())
+            self._app = None
             raise
 
     async def stop(self) -> None:
-        """Stop taking, finish what is in flight within the bound, commit, leave the group, close."""
+        """Stop taking, finish what is in flight within the bound, commit, leave the group, close; also half started."""
         try:
-            if self._commits is not None:
+            if self._app is not None:
                 self._intake.stop_taking()
                 await self._intake.drain(timeout_s=self._drain_s)
-                self._commits.cancel()
-                await asyncio.wait([self._commits])
                 await self._intake.revoke()
                 await _bounded(self._app.stop())
+            if self._commits is not None:
+                self._commits.cancel()
+                await asyncio.wait([self._commits])
+            if self._producer is not None:
                 await _bounded(self._producer.stop())
         finally:
             if self._lock is not None:
@@ -210,7 +218,7 @@ class FanOutApp:
     # Wiring
 
     def _build_app(self) -> Any:
-        for name in ("faust", "mode", "aiokafka"):  # 14 % of the work was debug records that nobody reads
+        for name in ("faust", "mode", "aiokafka", __name__):  # 14 % of the work was debug records that nobody reads
             logging.getLogger(name).setLevel(logging.WARNING)
         app: Any = faust.App(**self._settings())
         topic = app.topic(*self._source_of, key_type=bytes, value_type=bytes, acks=False, partitions=self._partitions)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError
 
 ANSWER_S_MAX = 10.0
 
@@ -28,9 +29,9 @@ class GroupOffsets:
         starts: dict[TopicPartition, int] = await self._call(lambda consumer: consumer.beginning_offsets([part]))
         return starts[part]
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit; a partition that is no longer assigned makes it fail as a whole."""
-        await self._call(lambda consumer: consumer.commit(dict(offsets)))
+    async def commit(self, offsets: Mapping[TopicPartition, int], generation: int) -> None:
+        """Commit as a member of ``generation``; a partition that is no longer assigned makes it fail as a whole."""
+        await self._call(lambda consumer: _commit(consumer, dict(offsets), generation))
 
     async def _call(self, call: Callable[[AIOKafkaConsumer], Coroutine[Any, Any, T]]) -> T:
         thread = self._faust_consumer()._thread
@@ -45,3 +46,11 @@ async def _committed(consumer: AIOKafkaConsumer, parts: list[TopicPartition]) ->
     offsets = {part: found[part].offset for part in parts if part in found and found[part].offset >= 0}
     new = [part for part in parts if part not in offsets]
     return {**offsets, **(await consumer.beginning_offsets(new) if new else {})}
+
+
+async def _commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int], generation: int) -> None:
+    # Without a membership aiokafka commits as a consumer without a group, and the broker lets it, once the group is
+    # empty: a worker that was frozen would put back what others committed meanwhile.
+    if consumer._coordinator.generation != generation:
+        raise CommitFailedError(f"generation {generation} is over")
+    await consumer.commit(offsets)

@@ -33,8 +33,8 @@ class Offsets(Protocol):
     async def log_start(self, part: TopicPartition) -> int:
         """Return the first offset that is still in the log."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit."""
+    async def commit(self, offsets: Mapping[TopicPartition, int], generation: int) -> None:
+        """Commit, if this worker is still the member that ``generation`` assigned the partitions to."""
 
 
 class Intake:
@@ -168,7 +168,7 @@ class Intake:
         if not offsets:
             return
         try:
-            await self._offsets.commit(offsets)
+            await self._offsets.commit(offsets, self.generation)
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("commit_failed", reason=str(error) or type(error).__name__)
             return

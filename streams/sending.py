@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 
 from streams.fan_out import Unpublished
 from streams.record import Record
@@ -31,7 +31,9 @@ class Sender:
         """Return when all records are acknowledged.
 
         Raises:
-            Unpublished: some were not.
+            Unpublished: some were not, and may be by trying again.
+            KafkaError: the broker refused one for good; an idempotent producer is of no use after that
+                (docs/adr/0005): the process ends, and a new one begins at the committed offset.
         """
         sent = [await self._begin(record) for record in records]
         failed: list[tuple[Record, KafkaError]] = []
@@ -42,6 +44,9 @@ class Sender:
                 await pending
             except KafkaError as error:
                 failed.append((record, error))
+        for _, refusal in failed:
+            if not _transient(refusal):
+                raise refusal
         if failed:
             raise Unpublished([record for record, _ in failed], repr(failed[0][1]))
 
@@ -55,11 +60,22 @@ class Sender:
         return pending
 
     async def append(self, topic: str, partition: int, key: bytes, value: bytes) -> int:
-        """Return the offset of a record in this very partition; while the broker is away, wait as long as it takes."""
+        """Return the offset of a record in this very partition; while the broker is away, wait as long as it takes.
+
+        Raises:
+            KafkaError: as `send`.
+        """
         while True:
             try:
                 pending = await self._producer.send(topic, value, key, partition=partition)
                 return int((await pending).offset)
             except KafkaError as error:
+                if not _transient(error):
+                    raise
                 log.warning("publish_failed", topic=topic, reason=repr(error))
                 await self._sleep(RETRY_S)
+
+
+def _transient(error: KafkaError) -> bool:
+    # A timeout counts as final with aiokafka; here it is a broker that is away.
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError | KafkaConnectionError)

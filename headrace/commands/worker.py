@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def command(settings: Settings, *, only: str | None, admin_host: str, admin_port
 
     from headrace.worker import run_worker
 
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop in Faust's consumer thread
     sys.exit(
         uvloop.run(
             run_worker(

@@ -36,8 +36,9 @@ class Broker:
     async def log_start(self, part: TopicPartition) -> int:
         return self.log_start_offset
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], generation: int) -> None:
         self._answer()
+        assert generation > 0
         self.commits.append(offsets[PART])
 
 
