@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,28 +15,30 @@ from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, format_t
 from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
 from streams.letters import Letters, Stored
-from streams.outcome import DEAD_LETTERED
+from streams.outcome import DEAD_LETTERED, Outcome
 from streams.routing import compile_routes
 
 WAITING = "waiting in the queue, or in work"
+CLOCK_SLACK_MS = 60_000  # between the clocks of ingest and workers
 
 
 async def describe_event(settings: Settings, found: Found, *, body: bool) -> dict[str, Any]:
     """Return an event and its deliveries as JSON shows them.
 
-    A delivery without an outcome is one that a route of the table would make now: it waits, or is in work, unless
-    the event came before the route, or is a provider's repeat.
+    A provider's repeat shows what became of the first's deliveries, and says so. A delivery without an outcome is one
+    that a route of the table would make now: it waits, or is in work, unless the event came before the route.
 
     Raises:
         KafkaUnavailable: the broker does not answer.
     """
     event = found.event
-    outcomes = await outcomes_of(settings.kafka(), settings.topic_names, found)
-    deliveries = {id_: asdict(outcome) for id_, outcome in outcomes.items()}
+    expected = {id_: (route, destination) for id_, route, destination in _expected(settings, found)}
+    outcomes = await _outcomes(settings, found, expected)
+    deliveries = {id_: _of_outcome(outcome, found) for id_, outcome in outcomes.items()}
     for stored in await _letters(settings, found):
         # A condition that fan-out could not evaluate has a dead letter and no outcome yet.
         deliveries.setdefault(stored.letter.id, _of_letter(stored.letter))
-    for id_, route, destination in _expected(settings, found):
+    for id_, (route, destination) in expected.items():
         waiting = {"delivery_id": id_, "route": route, "destination": destination, "outcome": WAITING}
         deliveries.setdefault(id_, waiting)
     row = {
@@ -52,6 +55,23 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
     }
     if body:
         row["body"] = event.body.decode(errors="backslashreplace")
+    return row
+
+
+async def _outcomes(settings: Settings, found: Found, expected: Mapping[str, object]) -> dict[str, Outcome]:
+    kafka, names = settings.kafka(), settings.topic_names
+    recent_ms = found.event.time_ms - CLOCK_SLACK_MS
+    outcomes = await outcomes_of(kafka, names, found, delivery_ids=expected.keys(), since_ms=recent_ms)
+    if expected.keys() <= outcomes.keys():
+        return outcomes
+    # What is missing may have settled long before, as deliveries of an event that this one repeats.
+    return await outcomes_of(kafka, names, found, delivery_ids=expected.keys(), since_ms=None)
+
+
+def _of_outcome(outcome: Outcome, found: Found) -> dict[str, Any]:
+    row = asdict(outcome)
+    if outcome.receipt != str(found.receipt):
+        row["detail"] = f"a repeat of {outcome.receipt}, whose delivery this is. {outcome.detail}".strip()
     return row
 
 

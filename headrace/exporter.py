@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import structlog
@@ -86,7 +86,9 @@ class DepthExporter:
             self._capacity.labels("disk").set(usage.used / usage.total)
 
 
-async def export_dead_letters(kafka: KafkaSettings, names: TopicNames, gauge: Gauge) -> None:
+async def export_dead_letters(
+    kafka: KafkaSettings, names: TopicNames, gauge: Gauge, destinations: Iterable[str]
+) -> None:
     """Keep ``headrace_dead_letters`` current, for ever: the fold of the topic, without bodies.
 
     Raises:
@@ -94,7 +96,8 @@ async def export_dead_letters(kafka: KafkaSettings, names: TopicNames, gauge: Ga
     """
     destination_of: dict[bytes, str] = {}
     counts: Counter[str] = Counter()
-    gauge.labels("").set(0)
+    for destination in ("", *destinations):
+        gauge.labels(destination).set(0)
     async for record in tail_topic(kafka, names.dead_letter, at_end=lambda: None):
         key = record.key or b""
         before = destination_of.pop(key, None)

@@ -120,7 +120,8 @@ class IngestAdmin:
             capacity=self._capacity,
         )
         await asyncio.gather(
-            _keep_up(depths.run), _keep_up(lambda: export_dead_letters(kafka, names, self._dead_letters))
+            _keep_up(depths.run),
+            _keep_up(lambda: export_dead_letters(kafka, names, self._dead_letters, self._table.destinations)),
         )
 
     def _groups(self) -> Mapping[str, str]:

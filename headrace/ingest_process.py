@@ -69,6 +69,7 @@ class IngestProcess:
         self._settings = settings
         self._processes = options.processes
         self.metrics = IngestMetrics(registry)
+        self.metrics.announce(table.sources)
         self.publisher = Publisher(settings.kafka(table), settings.topic_names)
         self.server = IngestServer(
             compile_sources(settings, table, processes=options.processes),

@@ -20,6 +20,7 @@ from headrace.admin import AdminServer
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
+from headrace.failure import one_line
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
 from headrace.topics import ensure_topics
@@ -69,9 +70,11 @@ class Worker:
         self.admin = AdminServer(
             admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
         )
+        self._announce()
         self.pauses = Pauses()
         self.queues: DestinationQueues | None = None
         self.fan_out: FanOutApp | None = None
+        self.retries: Retries | None = None
         self.exporter = DepthExporter(
             kafka=self.kafka,
             groups=self._queue_groups,
@@ -109,6 +112,8 @@ class Worker:
         if self._failure is not None:
             cause = self._failure.__cause__ or self._failure
             log.error("worker_failed", part=str(self._failure), error=f"{type(cause).__name__}: {cause}")
+            if not self._started:
+                raise self._failure  # before there was anything to lose: one line for whoever started it
             return 1
         return 0
 
@@ -148,14 +153,18 @@ class Worker:
 
     async def _start_parts(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
         self._spawn(stack, "exporter", self.exporter.run(trim=self._trimmed_topics))
-        self._spawn(stack, "dead letters", export_dead_letters(self.kafka, self.names, self.metrics.dead_letters))
+        self._spawn(
+            stack,
+            "dead letters",
+            export_dead_letters(self.kafka, self.names, self.metrics.dead_letters, self.table.destinations),
+        )
         if self.fans_out:
             self.fan_out = self._new_fan_out()
             stack.push_async_callback(self.fan_out.stop)
             await self.fan_out.start()
             self._spawn(stack, "fan-out", _raising(self.fan_out))
         if self.delivers:
-            retries = Retries(
+            self.retries = retries = Retries(
                 kafka=self.kafka,
                 names=self.names,
                 producer=producer,
@@ -245,11 +254,12 @@ class Worker:
                 if self.queues is not None:
                     await self.queues.change(table.destinations)
             except REFUSALS as error:
-                log.error("reload_refused", error=str(error))
+                log.error("reload_refused", error="; ".join(one_line(error)))
                 return
             if set(table.sources) != set(self.table.sources):
                 log.warning("reload_needs_restart", reason="sources were added or removed")
             self.table, self.routes = table, routes
+            self._announce()
             log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
 
     # -- what others ask --------------------------------------------------------------------------------------------
@@ -264,6 +274,10 @@ class Worker:
             return "fan-out recovers its table"
         waiting = self.queues.not_joined() if self.queues is not None else []
         return f"consumers of {', '.join(waiting)} join their groups" if waiting else None
+
+    def _announce(self) -> None:
+        pairs = [(route.name, route.destination) for route in self.routes]
+        self.metrics.announce(sources=self.table.sources if self.fans_out else (), routes=pairs)
 
     def _delays_s(self, table: RoutingTable | None = None) -> set[int]:
         return {delay_s for settings in (table or self.table).destinations.values() for delay_s in settings.delays_s}
@@ -294,6 +308,8 @@ class Worker:
             if self.fan_out is not None:
                 fan_out = self.fan_out.progress()
                 states["fan-out"] = (fan_out.due, fan_out.advanced)
+            if self.retries is not None:
+                states["retries"] = (True, self.retries.turns)  # it looks at least once a second
             for part, (due, progress) in states.items():
                 # Without news of the depths the broker is away, and nothing can advance.
                 if watchdog.stalled(part, due=due and self.exporter.fresh(), progress=progress):

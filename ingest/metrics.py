@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # 0.2 is an edge: what a producer waits for should stay under it.
@@ -48,3 +50,10 @@ class IngestMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+    def announce(self, sources: Iterable[str]) -> None:
+        """Make the series of these sources, at 0: a rate needs a first sample."""
+        for source in sources:
+            self.request_s.labels(source)
+            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable"):
+                self.requests.labels(source, outcome)

@@ -20,6 +20,7 @@ from streams.dead_letter import Failure, replayed_letter, tombstone, unmatched_d
 from streams.delivery import Delivery
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.metrics import StreamsMetrics
+from streams.outcome import DEAD_LETTERED, outcome_of
 from streams.record import Record
 from streams.routing import Route, Routes
 from streams.topics import TopicNames
@@ -162,7 +163,7 @@ class FanOut:
                     if not route.matches(scope):
                         continue
             except Exception as error:  # the user's own condition, or a body that does not parse
-                follow_ups.append(self._unmatched(record, event, receipt, route, error))
+                follow_ups += self._unmatched(record, event, receipt, route, error)
             else:
                 delivery = Delivery(event, receipt, route.name, route.destination)
                 follow_ups.append(delivery.to_record(self._names.deliveries(route.destination)))
@@ -190,11 +191,22 @@ class FanOut:
     def _unreadable(self, record: Taken, error: UnreadableRecord) -> Record:
         failure = self._failure("decode", record, error)
         letter = unreadable_record(record.key, record.value, record.headers, failure)
-        log.warning("event_unreadable", source=record.source, letter=letter.id, reason=str(error))
+        log.warning("event_unreadable", source=record.source, letter=letter.id, error=str(error))
         return letter.to_record(self._names.dead_letter)
 
-    def _unmatched(self, record: Taken, event: Event, receipt: Receipt, route: Route, error: Exception) -> Record:
+    def _unmatched(self, record: Taken, event: Event, receipt: Receipt, route: Route, error: Exception) -> list[Record]:
         failure = self._failure("match", record, error)
+        delivery = Delivery(event, receipt, route.name, route.destination)
+        report = outcome_of(
+            delivery,
+            DEAD_LETTERED,
+            attempts=0,
+            status=None,
+            duration_s=0.0,
+            now_ms=failure.last_failure_ms,
+            detail=f"{failure.stage}: {error}",
+        )
+        self._metrics.deliveries.labels(route.destination, route.name, DEAD_LETTERED).inc()
         letter = unmatched_delivery(event, receipt, route.name, route.destination, failure)
         log.warning(
             "condition_failed",
@@ -203,9 +215,9 @@ class FanOut:
             delivery_id=letter.id,
             route=route.name,
             destination=route.destination,
-            reason=str(error),
+            error=str(error),
         )
-        return letter.to_record(self._names.dead_letter)
+        return [letter.to_record(self._names.dead_letter), report.to_record(self._names.outcomes)]
 
     def _failure(self, stage: str, record: Taken, error: Exception) -> Failure:
         now_ms = self._now_ms()

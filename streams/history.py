@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
@@ -70,18 +70,23 @@ async def find_events(
             yield Found(Receipt(source, record.partition, record.offset), event)
 
 
-async def outcomes_of(kafka: KafkaSettings, names: TopicNames, found: Found) -> dict[str, Outcome]:
+async def outcomes_of(
+    kafka: KafkaSettings, names: TopicNames, found: Found, *, delivery_ids: Collection[str] = (), since_ms: int | None
+) -> dict[str, Outcome]:
     """Return the newest outcome of each delivery of the event, by delivery id.
+
+    A provider's repeat has a receipt of its own, and its deliveries are those of the first: their outcomes are found
+    by ``delivery_ids``, and name the first's receipt. ``since_ms`` passes over what was written before it.
 
     Raises:
         KafkaUnavailable: the broker does not answer.
     """
     newest: dict[str, Outcome] = {}
-    async for record in read_topic(kafka, names.outcomes, since_ms=found.event.time_ms - 60_000):
+    async for record in read_topic(kafka, names.outcomes, since_ms=since_ms):
         try:
             outcome = Outcome.from_record(record.value or b"")
         except UnreadableRecord:
             continue
-        if outcome.receipt == str(found.receipt):
+        if outcome.receipt == str(found.receipt) or outcome.delivery_id in delivery_ids:
             newest[outcome.delivery_id] = outcome
     return newest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 AGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
@@ -52,3 +54,13 @@ class StreamsMetrics:
         self.assigned_partitions = Gauge(
             "headrace_assigned_partitions", "Partitions that this worker owns.", ["group"], registry=registry
         )
+
+    def announce(self, *, sources: Iterable[str], routes: Iterable[tuple[str, str]]) -> None:
+        """Make every series of these sources and (route, destination) pairs, at 0: a rate needs a first sample."""
+        for source in sources:
+            for outcome in ("fanned_out", "duplicate", "unrouted", "unreadable"):
+                self.events.labels(source, outcome)
+        for route, destination in routes:
+            self.delivery_age_s.labels(destination)
+            for outcome in ("settled", "delayed", "dead_lettered", "skipped"):
+                self.deliveries.labels(destination, route, outcome)

@@ -73,7 +73,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self._generation = -1
         self._stopping = asyncio.Event()
         self._turn = asyncio.Lock()  # held while records are forwarded and committed; a revocation waits for it
-        self.progressed_at_s = time.monotonic()
+        self.turns = 0  # for the watchdog: grows at least once a second, whether or not something is due
 
     async def start(self) -> None:
         """Join the group.
@@ -101,7 +101,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                 forwarded = await self._forward_due()
             if not forwarded:
                 await self._pause_until_due()
-            self.progressed_at_s = time.monotonic()
+            self.turns += 1
 
     async def stop(self) -> None:
         """End after the turn under way and leave the group."""

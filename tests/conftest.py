@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headrace.broker import EmbeddedKafka
 from tests.harness import HeadraceProcess, KafkaForTests, Receiver
+from tests.ledger import MakeSystem, System
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +63,15 @@ def headrace_process(tmp_path: Path) -> Iterator[StartHeadrace]:
         if process.running:
             process.kill()
         print(f"=== headrace {' '.join(process.args)}{process.tail()}")  # shown for a test that fails
+
+
+@pytest.fixture
+def make_system(
+    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: StartHeadrace
+) -> MakeSystem:
+    """``make_system(own_kafka, destinations={…})`` gives a `System`, on the shared Kafka unless another is given."""
+
+    def make(broker: KafkaForTests = kafka, **options: Any) -> System:
+        return System(broker, tmp_path, receiver, headrace_process, **options)
+
+    return make

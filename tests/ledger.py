@@ -22,12 +22,12 @@ from streams.depths import queue_groups
 from streams.kafka import KafkaUnavailable, read_topic
 from streams.letters import Letters
 from streams.topics import TopicNames
-from tests.conftest import StartHeadrace
-from tests.harness import HeadraceProcess, KafkaForTests, Receiver, eventually, free_port, github_headers
+from tests.harness import HeadraceProcess, KafkaForTests, Receiver, eventually, free_port, free_ports, github_headers
 
 SECRET = "s3cret"
 ANSWER_S_MAX = 30.0
 RETRY_S = 0.1
+SINCE_COMMIT_S = 0.05
 
 
 class System:
@@ -42,11 +42,12 @@ class System:
         kafka: KafkaForTests,
         directory: Path,
         receiver: Receiver,
-        start: StartHeadrace,
+        start: Callable[..., HeadraceProcess],
         *,
         destinations: dict[str, dict[str, Any]] | None = None,
         partitions: int = 4,
         json_body: object = None,
+        copies: int = 1,
     ) -> None:
         self.kafka, self.directory, self.receiver, self._start = kafka, directory, receiver, start
         self.settings = kafka.settings()
@@ -60,7 +61,7 @@ class System:
         }
         self.port = free_port()
         self.admin_ports: dict[int, int] = {}
-        self.table = routing_table(receiver.url, self.destinations, json_body)
+        self.table = routing_table(receiver.url, self.destinations, json_body, copies)
         self.write_table()
 
     def write_table(self) -> None:
@@ -86,6 +87,15 @@ class System:
         """Start a worker and return when it is ready."""
         process = self.start_worker(name, *options)
         await self.ready(process)
+        return process
+
+    async def run(self, kafka_port: int) -> HeadraceProcess:
+        """Start ``headrace run`` with a Kafka of its own, and return when it says that it is ready."""
+        env = {name: value for name, value in self.env.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
+        ports = ["--port", self.port, "--admin-port", free_ports(2), "--kafka-port", kafka_port]
+        options = ["--ingest-processes", 2, "--data-dir", self.directory / "run"]
+        process = self._start("run", *map(str, [*ports, *options]), env=env, cwd=self.directory)
+        await process.wait_for("headrace ready: ")
         return process
 
     async def command(self, *args: str) -> str:
@@ -165,8 +175,11 @@ class System:
             return [stored.letter for stored in letters.outstanding()]
 
 
-def routing_table(url: str, destinations: dict[str, dict[str, Any]], json_body: object) -> dict[str, Any]:
-    """Return a table with a route to each destination."""
+MakeSystem = Callable[..., System]
+
+
+def routing_table(url: str, destinations: dict[str, dict[str, Any]], json_body: object, copies: int) -> dict[str, Any]:
+    """Return a table with a route to each destination, or with ``copies`` of each."""
     usual = {
         "connector": "http",
         "base_url": url,
@@ -182,31 +195,29 @@ def routing_table(url: str, destinations: dict[str, dict[str, Any]], json_body: 
         "destinations": {name: {**usual, **own} for name, own in destinations.items()},
         "routes": [
             {
-                "name": f"to-{name}",
+                "name": f"to-{name}" + copy,
                 "source": "github",
                 "to": name,
                 "action": "request",
                 "with": {
                     "method": "POST",
-                    "path": f"/{name}/{{{{ event.id }}}}",
+                    "path": f"/{name}{copy}/{{{{ event.id }}}}",
                     "json": json_body or {"n": "{{ body.n }}"},
                 },
             }
             for name in destinations
+            for copy in ["", *(f"-{n}" for n in range(2, copies + 1))]
         ],
     }
 
 
 @dataclass(frozen=True)
 class Kill:
-    """When a worker was killed, and how many keys may be repeated for it, by the receiver's clock."""
+    """When a worker was killed or frozen, and how many keys may be repeated for it, by the receiver's clock."""
 
     at_s: float
     in_flight: int
-    settled_before: int  # in the last `SINCE_COMMIT_S`
-
-
-SINCE_COMMIT_S = 0.05
+    settled_before: int  # a moment ago, so perhaps not committed
 
 
 class Ledger:
@@ -281,13 +292,17 @@ class Ledger:
 
     # -- killing ---------------------------------------------------------------------------------------------------
 
-    def kill(self, worker: HeadraceProcess) -> None:
+    def kill(self, worker: HeadraceProcess, since_commit_s: float = SINCE_COMMIT_S) -> None:
         """Kill -9 a worker, noting what it may repeat."""
         worker.kill()
+        self.note_in_flight(since_commit_s)
+
+    def note_in_flight(self, since_commit_s: float = SINCE_COMMIT_S) -> None:
+        """Note what a worker that is stopped now leaves to be repeated: calls in flight, and what was not committed."""
         now_s = time.time()
         received, answered = list(self.system.receiver.received), list(self.system.receiver.answered)
         done = {key for key, at_s in answered}
-        recent = sum(at_s > now_s - SINCE_COMMIT_S for _, at_s in answered)
+        recent = sum(at_s > now_s - since_commit_s for _, at_s in answered)
         in_flight = sum(one.key not in done for one in received)
         self.kills.append(Kill(now_s, in_flight, recent))
 
@@ -296,28 +311,22 @@ class Ledger:
         """How many repeats the kills so far allow."""
         return sum(kill.in_flight + kill.settled_before for kill in self.kills)
 
-    def dump(self) -> None:
-        from collections import defaultdict
-        arr=defaultdict(list); ans=defaultdict(list)
-        for c in self.system.receiver.received: arr[c.key].append(c.at_s)
-        for k,t in self.system.receiver.answered: ans[k].append(t)
-        for kill in self.kills:
-            print('KILL', kill)
-            rep=[(k,a) for k,a in arr.items() if len(a)>1 and any(x<=kill.at_s for x in a) and any(x>kill.at_s for x in a)]
-            d=sorted(round((kill.at_s-min(ans[k]))*1000) for k,a in rep)
-            print(' repeated over this kill', len(rep), 'answered ms before kill', d)
-        rep=[(k,a) for k,a in arr.items() if len(a)>1 and not any(min(a)<=kill.at_s<max(a) for kill in self.kills)]
-        print('repeats on the same side of kills', len(rep), [[round(x-self.kills[0].at_s,3) for x in a] for k,a in rep[:10]])
-
     # -- accounting ------------------------------------------------------------------------------------------------
 
     def calls(self) -> Counter[str]:
         """Return how often each path was called."""
         return Counter(call.path for call in list(self.system.receiver.received))
 
-    def repeated(self) -> int:
-        """Return how many calls were repeats."""
-        return sum(count - 1 for count in self.calls().values())
+    def repeats(self, since_s: float = 0.0) -> dict[str, list[float]]:
+        """Return when each repeated delivery was called, of those that were first called at ``since_s`` or later."""
+        called_s: dict[str, list[float]] = {}
+        for call in list(self.system.receiver.received):
+            called_s.setdefault(call.path, []).append(call.at_s)
+        return {path: at for path, at in called_s.items() if len(at) > 1 and at[0] >= since_s}
+
+    def repeated(self, since_s: float = 0.0) -> int:
+        """Return how many calls were repeats, of those deliveries that were first called at ``since_s`` or later."""
+        return sum(len(at) - 1 for at in self.repeats(since_s).values())
 
     def missing(self, routes: Sequence[str] | None = None) -> set[str]:
         """Return the paths that were never called although their event was accepted."""
@@ -330,11 +339,11 @@ class Ledger:
         dead = {f"/{one.header('headrace-destination')}/{one.header('ce_id')}" for one in await self.system.letters()}
         assert self.accepted
         lost = self.missing() - dead
-        assert not lost, await self._explain(lost)
+        assert not lost, await self.explain(lost)
         self.assert_one_key_each()
 
-    async def _explain(self, lost: set[str]) -> str:
-        """Return where in the log each lost delivery stands: event, copies in the queue, outcomes."""
+    async def explain(self, lost: set[str]) -> str:
+        """Return where in the log each of some deliveries stands: event, copies in the queue, outcomes."""
         found: dict[str, list[str]] = {path: [self.accepted[path.rpartition("/")[2]]] for path in lost}
         topics = [self.system.names.deliveries(name) for name in self.system.destinations]
         for topic in (*topics, self.system.names.outcomes):
@@ -347,7 +356,7 @@ class Ledger:
                         found[path].append(f"{topic}/{record.partition}/{record.offset} at {record.timestamp} {what}")
         queues = "\n".join(f"{part}: {at}" for part, at in sorted((await self.system.queues()).items()))
         lines = "\n".join(f"{path}: {places}" for path, places in sorted(found.items()))
-        return f"{len(lost)} lost\n{lines}\n{queues}"
+        return f"{len(lost)} deliveries:\n{lines}\n{queues}"
 
     def assert_one_key_each(self) -> None:
         """Check that repeats carry the same Idempotency-Key, and nothing else does."""
@@ -382,6 +391,23 @@ class Ledger:
             f"repeated {self.repeated()} (allowed {self.repeats_max}: "
             f"{[(kill.in_flight, kill.settled_before) for kill in self.kills]})"
         )
+        for kill in self.kills:
+            print(f"  over the kill at {kill.at_s:.3f}: {self.repeats_over(kill)}")
+
+    def repeats_over(self, kill: Kill) -> dict[str, int]:
+        """Return how many repeats were in flight at a kill, and how many settled how long before it."""
+        answered_s: dict[str, float] = {}
+        for key, at_s in list(self.system.receiver.answered):
+            answered_s.setdefault(key, at_s)
+        called_s: dict[str, list[float]] = {}
+        for call in list(self.system.receiver.received):
+            called_s.setdefault(call.key, []).append(call.at_s)
+        over = [answered_s.get(key, kill.at_s + 1) for key, at in called_s.items() if at[0] <= kill.at_s < at[-1]]
+        ages_ms = [1000 * (kill.at_s - at_s) for at_s in over if at_s <= kill.at_s]
+        counts = {"in flight": len(over) - len(ages_ms)}
+        for low, high in ((0, 25), (25, 50), (50, 100), (100, 200), (200, 1_000_000)):
+            counts[f"{low} to {high} ms"] = sum(low <= age < high for age in ages_ms)
+        return counts
 
 
 async def while_loading(

@@ -7,18 +7,37 @@ import os
 import shutil
 import signal
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tests.harness import Answer, HeadraceProcess, eventually
-from tests.ledger import Ledger, System, while_loading
+from streams.deliver import IN_WORK_PER_SLOT
+from streams.event import Event
+from streams.intake import IN_FLIGHT_MAX
+from streams.kafka import producing
+from tests.harness import Answer, HeadraceProcess, eventually, processes_with
+from tests.ledger import SINCE_COMMIT_S, Ledger, System, while_loading
 
 CALL_S = 0.02
+LOADED_COMMIT_S = 0.25  # how long a commit may take where several workers share two cores
+CALLED_MAX = 50 * IN_WORK_PER_SLOT  # deliveries of one destination that one worker has in work
 FROZEN_S = 14.0  # beyond the session timeout of 10 s
-JOINED_S_MAX = 30.0
 
 
-async def kill_the_worker(system: System, *, events: int, connections: int, kills: int) -> Ledger:
-    """Post events as quickly as ingest takes them, and kill -9 the worker at even distances."""
+async def kill_the_worker(
+    system: System,
+    *,
+    events: int,
+    connections: int,
+    kills: int,
+    since_commit_s: float = SINCE_COMMIT_S,
+    fanned_out_twice_max: int = 0,
+) -> Ledger:
+    """Post events as quickly as ingest takes them, and kill -9 the worker at even distances.
+
+    A kill may repeat the calls in flight, what was settled within ``since_commit_s`` before it, and
+    ``fanned_out_twice_max`` deliveries of events that were published and not yet marked as seen.
+    """
     system.receiver.answers["/"] = Answer(delay_s=CALL_S)
     ledger = Ledger(system)
     await system.start_ingest()
@@ -28,15 +47,14 @@ async def kill_the_worker(system: System, *, events: int, connections: int, kill
     for n in range(kills):
         due = calls * (n + 1) // (kills + 1)
         await eventually(lambda due=due: len(system.receiver.received) >= due, 120, 0.005)  # type: ignore[misc]
-        ledger.kill(worker)
+        ledger.kill(worker, since_commit_s)
         worker = await system.worker()
     await posting
     await ledger.assert_all_settled(120)
     ledger.report("worker killed")
-    ledger.dump()
     assert len(ledger.accepted) == events
     assert len({call.key for call in system.receiver.received}) == calls
-    assert ledger.repeated() <= ledger.repeats_max
+    assert ledger.repeated() <= ledger.repeats_max + kills * fanned_out_twice_max
     await ledger.assert_a_restart_repeats_nothing([worker])
     return ledger
 
@@ -56,7 +74,7 @@ async def kill_ingest(system: System, *, kills: int, per_kill: int) -> Ledger:
                 ingest = await system.start_ingest(processes=2)
             else:
                 os.kill(children(ingest.pid)[0], signal.SIGKILL)
-                await eventually(lambda: not_ready(system, ingest), pause_s=0.01)
+                await eventually(partial(not_ready, system, ingest), pause_s=0.01)
                 await system.ready(ingest)
         await ledger.advanced(per_kill)
 
@@ -66,6 +84,34 @@ async def kill_ingest(system: System, *, kills: int, per_kill: int) -> Ledger:
     assert ledger.unanswered > 0
     assert ledger.repeated() == 0  # an event posted again under its id is a duplicate
     await ledger.assert_a_restart_repeats_nothing([worker])
+    return ledger
+
+
+async def kill_the_run(system: System, *, kafka_port: int, kills: int, per_kill: int) -> Ledger:
+    """Kill -9 ``headrace run``, with Kafka and all its parts, and start it again."""
+    ledger = Ledger(system)
+    run = await system.run(kafka_port)
+
+    async def moves() -> None:
+        nonlocal run
+        for _ in range(kills):
+            await ledger.advanced(per_kill)
+            run.kill()
+            await eventually(lambda: not processes_with(str(system.directory / "run")), 10)
+            run = await system.run(kafka_port)
+        await ledger.advanced(per_kill)
+
+    await while_loading(ledger, moves)
+    await ledger.assert_all_settled()
+    ledger.report("run killed")
+    before = len(system.receiver.received)
+    assert await run.terminate(60) == 0
+    assert not processes_with(str(system.directory / "run"))
+    run = await system.run(kafka_port)
+    await ledger.post_all(1, connections=1)
+    await ledger.assert_all_settled()
+    assert len(system.receiver.received) == before + len(system.destinations)
+    assert await run.terminate(60) == 0
     return ledger
 
 
@@ -112,6 +158,8 @@ async def freeze_the_broker(system: System, *, frozen_s: float, per_move: int) -
     await while_loading(ledger, moves)
     await ledger.assert_all_settled()
     ledger.report("broker frozen")
+    # Nothing can be committed meanwhile; thawed, the broker may hold the session for expired.
+    assert ledger.repeated() <= len(system.destinations) * (CALLED_MAX + IN_FLIGHT_MAX)
     assert ingest.running
     assert worker.running
     assert min(ledger.retry_after_s) >= 1
@@ -136,6 +184,7 @@ async def move_workers(system: System, *, workers: int, rounds: int, rate: float
             running[name] = await system.worker(name)
     await ledger.assert_all_settled(120)
     ledger.report(f"{workers} workers moved {rounds} times")
+    assert ledger.repeated() <= ledger.repeats_max + len(ledger.kills) * len(system.destinations) * IN_FLIGHT_MAX
     await ledger.assert_a_restart_repeats_nothing(list(running.values()))
     return ledger
 
@@ -147,18 +196,20 @@ async def one_round(system: System, ledger: Ledger, running: dict[str, HeadraceP
         if name not in running or not running[name].running:
             running[name] = await system.worker(name)
             await ledger.advanced()
-    repeated = ledger.repeated()
+    joined_s = time.time()
     assert await running.pop(names[-1]).terminate(60) == 0
     await ledger.advanced()
-    assert ledger.repeated() == repeated, "joining and leaving repeat nothing"
+    repeats = ledger.repeats(joined_s)
+    assert not repeats, f"a worker that leaves repeats nothing: {repeats}, {await ledger.explain(set(repeats))}"
     running[names[-1]] = await system.worker(names[-1])
     await ledger.advanced()
-    ledger.kill(running.pop(names[0]))
+    ledger.kill(running.pop(names[0]), LOADED_COMMIT_S)
     shutil.rmtree(system.directory / names[0])
     running[names[0]] = await system.worker(names[0])
     await ledger.advanced()
     frozen = running[names[-1]]
     frozen.signal(signal.SIGSTOP)
+    ledger.note_in_flight(LOADED_COMMIT_S)
     await asyncio.sleep(FROZEN_S)
     await ledger.advanced()
     frozen.signal(signal.SIGCONT)
@@ -202,7 +253,7 @@ async def hang_with_large_bodies(system: System, *, deliveries: int, body_bytes:
     ledger = Ledger(system)
     await system.start_ingest()
     worker = await system.worker()
-    await ledger.post_all(deliveries // len(system.destinations), connections=4, size=body_bytes)
+    await ledger.post_all(deliveries // len(system.table["routes"]), connections=4, size=body_bytes)
 
     await eventually(lambda: _fanned_out(system), 300, 1.0)
     await eventually(lambda: system.receiver.in_flight >= 8)
@@ -214,6 +265,45 @@ async def hang_with_large_bodies(system: System, *, deliveries: int, body_bytes:
     print(f"{waiting} deliveries of {body_bytes} bytes wait, {system.receiver.in_flight} in flight: {peak:.0f} MiB")
     assert waiting == deliveries
     return peak
+
+
+async def see_many(system: System, *, ids: int) -> float:
+    """Let fan-out mark so many ids as seen, and recover them into an empty directory; return the peak memory in MiB."""
+    system.table["sources"]["other"] = {**system.table["sources"]["github"]}
+    system.table["routes"][0]["source"] = "other"  # no event of github is routed
+    system.write_table()
+    worker = await system.worker()
+    async with producing(system.settings) as producer:
+        for first in range(0, ids, 1000):
+            sends = [await _send_event(producer, system, f"id-{n}") for n in range(first, min(ids, first + 1000))]
+            await asyncio.gather(*sends)
+    await eventually(lambda: _fanned_out(system), ids / 500 + 60, 1.0)
+    marking = peak_mib(worker.pid)
+    print(f"{ids} ids marked as seen: peak {marking:.0f} MiB")
+    assert f'headrace_events_total{{outcome="unrouted",source="github"}} {float(ids)}' in (
+        await system.admin(worker, "/metrics")
+    )[1].replace("1e+06", "1000000.0")
+    assert await worker.terminate(60) == 0
+    began_s = time.monotonic()
+    worker = system.start_worker("empty")
+    await system.ready(worker, 60 + ids / 1000)
+    recovered_s = time.monotonic() - began_s
+    recovering = peak_mib(worker.pid)
+    async with producing(system.settings) as producer:
+        await asyncio.gather(*[await _send_event(producer, system, f"id-{n}") for n in range(1000)])
+    await eventually(lambda: _fanned_out(system), 60)
+    assert (
+        f'headrace_events_total{{outcome="duplicate",source="github"}} {min(ids, 1000):.1f}'
+        in (await system.admin(worker, "/metrics"))[1]
+    )
+    print(f"recovered into an empty directory in {recovered_s:.0f} s: peak {recovering:.0f} MiB")
+    return max(marking, recovering)
+
+
+async def _send_event(producer: Any, system: System, event_id: str) -> Any:
+    event = Event("github", event_id, event_id, "push", time.time_ns() // 1_000_000, b"{}", event_id.encode())
+    topic = system.names.events("github")
+    return await producer.send(topic, event.body, event.key, headers=event.to_headers())
 
 
 async def _fanned_out(system: System) -> bool:

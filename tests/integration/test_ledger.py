@@ -8,33 +8,25 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from headrace.broker import EmbeddedKafka
 from streams.kafka import producing, read_topic
 from tests import ledger_moves as moves
-from tests.conftest import StartHeadrace
-from tests.harness import Answer, KafkaForTests, Receiver, eventually
-from tests.ledger import Ledger, System
-
-MakeSystem = Callable[..., System]
-
-
-@pytest.fixture
-def make_system(
-    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: StartHeadrace
-) -> MakeSystem:
-    def make(broker: KafkaForTests = kafka, **options: Any) -> System:
-        return System(broker, tmp_path, receiver, headrace_process, **options)
-
-    return make
+from tests.harness import Answer, KafkaForTests, eventually, free_port
+from tests.ledger import Ledger, MakeSystem, System
 
 
 async def test_a_killed_worker(make_system: MakeSystem) -> None:
-    await moves.kill_the_worker(make_system(), events=1500, connections=16, kills=2)
+    await moves.kill_the_worker(
+        make_system(),
+        events=1500,
+        connections=16,
+        kills=1,
+        since_commit_s=moves.LOADED_COMMIT_S,
+        fanned_out_twice_max=2 * moves.IN_FLIGHT_MAX,
+    )
 
 
 async def test_killed_ingest(make_system: MakeSystem) -> None:
@@ -47,6 +39,12 @@ async def test_a_killed_broker(make_system: MakeSystem, own_kafka: KafkaForTests
 
 async def test_a_frozen_broker(make_system: MakeSystem, own_kafka: KafkaForTests) -> None:
     await moves.freeze_the_broker(make_system(own_kafka), frozen_s=20, per_move=300)
+
+
+async def test_a_killed_run(make_system: MakeSystem) -> None:
+    kafka_port = free_port()
+    system = make_system(KafkaForTests(EmbeddedKafka(Path("unused"), port=kafka_port)))
+    await moves.kill_the_run(system, kafka_port=kafka_port, kills=1, per_kill=300)
 
 
 async def test_workers_join_leave_die_and_freeze(make_system: MakeSystem) -> None:
