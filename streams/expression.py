@@ -6,6 +6,7 @@ keeps the type of its value; any other is text. Conditions (``when``) are bare e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -227,14 +228,32 @@ def _json_like(value: object, *, whole: bool = False) -> object:
     raise TypeError(f"the value is a {type(value).__name__}, not JSON")
 
 
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
+_TYPES = frozenset({"bool", "bytes", "dict", "float", "int", "list", "NoneType", "str", "tuple"})
+
+
 def _guard(source: str, call: Callable[[Scope], T], scope: Scope) -> T:
     """Run event-dependent code: whatever it raises is the expression's error, since the operator wrote it."""
     try:
         return call(scope)
     except SecurityError as error:
-        raise ExpressionError(f"{_shown(source)}: not allowed: {error}") from error
+        raise ExpressionError(f"{_shown(source)}: not allowed: {_masked(source, error)}") from error
     except Exception as error:
-        raise ExpressionError(f"{_shown(source)}: {error}") from error
+        raise ExpressionError(f"{_shown(source)}: {_masked(source, error)}") from error
+
+
+def _masked(source: str, error: Exception) -> str:
+    """Return the error's text without what comes from the event: it goes into logs and headers, which hold no bodies.
+
+    Jinja and Python quote what they stumbled over. A quotation stays if it is a type's name or in the expression.
+    """
+
+    def masked(quoted: re.Match[str]) -> str:
+        text = quoted[1] if quoted[1] is not None else quoted[2]
+        known = text in source or text in _TYPES or text.endswith(" object")
+        return quoted[0] if known else "'…'"
+
+    return _QUOTED.sub(masked, str(error))
 
 
 def _shown(source: str) -> str:

@@ -206,3 +206,11 @@ def _has_any_expression(value: object) -> bool:
     if isinstance(value, list):
         return any(map(_has_any_expression, value))
     return has_expression(value)
+
+
+@pytest.mark.parametrize("source", ["{'a': 1}[body.m]", "body[body.m]", "body.m + 1", "body.list[body.m]"])
+def test_an_error_never_quotes_the_event(source: str) -> None:
+    for marker in ("MARKER", "it's MARKER", 'MARKER"', "a\nMARKER"):
+        with pytest.raises(ExpressionError) as raised:
+            Expression(source).evaluate({"body": {"m": marker, "list": []}, "event": {}, "headers": {}})
+        assert "MARKER" not in str(raised.value)
