@@ -23,7 +23,7 @@ from headrace.first_secrets import generate_missing
 from headrace.kafka_dir import DirectoryLock
 from headrace.keeper import Keeper
 from headrace.run_options import RunOptions
-from headrace.secrets import SECRETS_FILE, read_secrets_file, resolve
+from headrace.secrets import SECRETS_FILE, read_secret, read_secrets_file, resolve
 from headrace.topics import ensure_topics
 
 INGEST_STOP_S = 20.0
@@ -113,6 +113,8 @@ class Supervisor:
             if generated:
                 path = settings.data_dir / SECRETS_FILE
                 say(f"made up {' and '.join(generated)} for trying it out; kept in {path}")
+            elif self._tried_secrets():
+                say(f"using {' and '.join(self._tried_secrets())} of {settings.data_dir / SECRETS_FILE}")
         environ = {**self._tried_secrets(), **settings.environ}
         resolve(dict.fromkeys(name for _, names in self.table.secret_envs() for name in names), environ)
 
@@ -141,7 +143,7 @@ class Supervisor:
     def _tried_secrets(self) -> dict[str, str]:
         """Return what the secrets file holds and the environment does not: a worker's data directory is another."""
         found = read_secrets_file(self.settings.data_dir)
-        return {name: value for name, value in found.items() if not self.settings.environ.get(name)}
+        return {name: value for name, value in found.items() if not read_secret(name, self.settings.environ)}
 
     # -- ready ----------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,11 @@ class RunOptions:
         Raises:
             PortTaken: one cannot; the text says which, why, and which option chooses another.
         """
+        taken: dict[int, str] = {self.kafka_port: "--kafka-port"}
         for host, option, port in self.ports():
+            if port and port in taken:
+                raise PortTaken(f"port {port} is wanted for {taken[port]} too: choose another with {option}")
+            taken[port] = option
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

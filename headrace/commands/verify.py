@@ -43,8 +43,8 @@ def command(
     """Check captured requests offline, one JSON object a line in FILE (- for standard input).
 
     Each row {"method", "url", "headers", "body" or "body_b64", "at"} gives one JSON line: "valid" says whether the
-    signature holds at the Unix time "at" (default: now), "reason" what is wrong with the request. Ends with 0 if all
-    are valid, with 1 if not.
+    signature holds at the Unix time "at" (default: now), "reason" what is wrong with the request: a valid one with a
+    reason is refused all the same, as malformed. Ends with 0 if all are valid, with 1 if not.
     """
     import orjson
 
