@@ -54,6 +54,8 @@ def configure_logs(
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
+    if number > logging.DEBUG:
+        handler.addFilter(_no_passing_state)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.INFO))
@@ -63,6 +65,11 @@ def configure_logs(
         library.propagate = True
         library.setLevel(max(number, library_level if libraries else logging.CRITICAL))
     logging.captureWarnings(True)
+
+
+def _no_passing_state(record: logging.LogRecord) -> bool:
+    """Drop what aiokafka says of partitions whose leader is being chosen: it asks again, and so does nobody else."""
+    return not (record.name.startswith("aiokafka") and "NotLeaderForPartition" in record.getMessage())
 
 
 class _LoggerFactory:

@@ -108,7 +108,8 @@ class System:
         """Return when ``/readyz`` of a process says so."""
 
         async def answers() -> bool:
-            assert process.running, process.tail()
+            if not process.running:
+                raise RuntimeError(f"headrace {' '.join(process.args)} has ended: {process.tail()}")
             return (await self.admin(process, "/readyz"))[0] == 200
 
         await eventually(answers, timeout_s)

@@ -58,7 +58,7 @@ async def test_a_destination_that_hangs_slows_no_other(make_system: MakeSystem) 
 
 async def test_large_deliveries_that_wait_fit_into_memory(make_system: MakeSystem) -> None:
     system = make_system(destinations={"a": {"timeout_s": 3600}}, json_body="{{ body }}")
-    assert await moves.hang_with_large_bodies(system, deliveries=800, body_bytes=500_000) < 600
+    assert await moves.hang_with_large_bodies(system, deliveries=600, body_bytes=500_000, watched_s=5) < 600
 
 
 async def test_unreadable_records_become_dead_letters_and_the_rest_flows(make_system: MakeSystem) -> None:
@@ -130,8 +130,8 @@ async def test_a_spent_budget_is_replayed_once_the_mapping_is_mended(make_system
     ledger = Ledger(system)
     await system.start_ingest()
     worker = await system.worker()
-    await ledger.post_all(10)
-    await eventually(lambda: _letters(system, 10))
+    await ledger.post_all(3)
+    await eventually(lambda: _letters(system, 3))
     await system.idle()
     assert set(ledger.calls().values()) == {1, 4}  # two rounds of two attempts
     (route,) = [route for route in system.table["routes"] if route["name"] == "to-a"]
@@ -139,14 +139,14 @@ async def test_a_spent_budget_is_replayed_once_the_mapping_is_mended(make_system
     system.write_table()
     worker.signal(signal.SIGHUP)
     await worker.wait_for('"reloaded"')
-    assert await system.command("dlq", "replay", "--yes") == "10 replayed\n"
+    assert await system.command("dlq", "replay", "--yes") == "3 replayed\n"
     await eventually(lambda: _letters(system, 0))
     await system.idle()
     mended = {call.path.removeprefix("/mended/"): call.key for call in system.receiver.calls("/mended")}
     refused = {call.path.removeprefix("/a/"): call.key for call in system.receiver.calls("/a")}
     assert mended == refused  # a 500 is no definite refusal: the same key
     assert set(mended) == set(ledger.accepted)
-    assert len(system.receiver.calls("/mended")) == 10
+    assert len(system.receiver.calls("/mended")) == 3
     assert await system.command("dlq", "replay", "--yes") == "no outstanding dead letter is selected\n"
     assert await worker.terminate(60) == 0
 
