@@ -323,6 +323,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         except TimeoutError:
             log.warning("last_commit_timed_out", destination=self.destination.name)
         assignment.over = True
+        assignment.dirty.set()  # who waits to commit it turns to the next assignment
         self.destination.share(0, 1)
 
 

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from streams.fan_out import Revoked, Taken
 from streams.positions import Position
 
-IN_FLIGHT_MAX = 128  # records in work: what a kill -9 can repeat is fewer
+IN_FLIGHT_MAX = 64  # records in work: what a kill -9 can repeat is fewer
 IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
 RETRY_S = 0.5
 CANCELLED_S_MAX = 1.0
