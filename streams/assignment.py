@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,17 +13,56 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Histogram
 
+from streams.dead_letter import LETTER_HEADER
 from streams.membership import Membership
 from streams.offsets import CommitPoint, Progress
 
 COMMIT_INTERVAL_S = 0.01  # from the start of one commit to the next: what a crash repeats beside the calls in flight
 WAIT_S_MAX = 1.0
+COPIES_MAX = 1024  # of a partition: more than fan-out has in flight
+_SHARED_BY_COPIES = ("headrace-receipt", "headrace-route", "headrace-round", "headrace-replay", "headrace-key-replay")
 
 log = structlog.get_logger("deliver")
 
 
 class Abandoned(Exception):
     """The record is no longer this worker's: its next owner carries it out."""
+
+
+class RecentCopies:
+    """The deliveries that one partition held lately, so that an identical copy is not called again.
+
+    A crash of fan-out between publishing and marking, or of the retries between forwarding and committing, writes a
+    delivery twice, close together. A copy is the same event record on the same route in the same round and replay:
+    a provider's repeat has another receipt, and a delivery that comes back has another round or replay.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[bytes | None, ...], None] = OrderedDict()
+
+    def add(self, copy: tuple[bytes | None, ...] | None) -> bool:
+        """Note a delivery; return whether it is the first of its kind. ``None`` (unreadable) always is."""
+        if copy is None:
+            return True
+        if copy in self._known:
+            return False
+        self._known[copy] = None
+        if len(self._known) > COPIES_MAX:
+            self._known.popitem(last=False)
+        return True
+
+    def forget(self, copy: tuple[bytes | None, ...] | None) -> None:
+        """Let the same delivery come again: it was handed on to another queue, which may hand it back."""
+        if copy is not None:
+            self._known.pop(copy, None)
+
+
+def copy_of(headers: Iterable[tuple[str, bytes]]) -> tuple[bytes | None, ...] | None:
+    """Return what identical copies of a delivery share, or ``None`` for a record that is no delivery."""
+    fields = dict(headers)
+    if "headrace-receipt" not in fields or LETTER_HEADER in fields:
+        return None
+    return tuple(fields.get(name) for name in _SHARED_BY_COPIES)
 
 
 class Assignment:
@@ -35,6 +75,7 @@ class Assignment:
         self.progress = progress
         self.generation = generation
         self.tasks: set[asyncio.Task[None]] = set()
+        self.copies = {part: RecentCopies() for part in progress}
         self.dirty = asyncio.Event()
         self.committed: dict[TopicPartition, CommitPoint] = {}
         self.draining = False

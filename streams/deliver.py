@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from connectors.destination import Destination, Interrupted
-from streams.assignment import Abandoned, Assignment, Commits
+from streams.assignment import Abandoned, Assignment, Commits, copy_of
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
 from streams.depths import Depth
 from streams.kafka import SESSION_TIMEOUT_S, KafkaSettings
@@ -201,15 +201,25 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         if not progress.take(record.offset):
             assignment.dirty.set()  # settled under an earlier owner: the prefix may have moved
             return
+        copy = copy_of(record.headers)
+        if not assignment.copies[part].add(copy):
+            progress.settle(record.offset)  # the first copy, at its own offset, answers for both
+            assignment.dirty.set()
+            return
         consumed = Consumed(part.topic, part.partition, record.offset, record.key, record.value, record.headers)
         self.body_bytes_in_work += len(record.value or b"")
-        task = asyncio.create_task(self._carry_out(assignment, progress, consumed))
+        task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy))
         assignment.tasks.add(task)
         self.progress += 1
 
-    async def _carry_out(self, assignment: Assignment, progress: Progress, record: Consumed) -> None:
+    async def _carry_out(
+        self, assignment: Assignment, progress: Progress, record: Consumed, copy: tuple[bytes | None, ...] | None
+    ) -> None:
+        work = _Work(self, assignment)
         try:
-            await carry_out(record, _Work(self, assignment).surroundings())
+            await carry_out(record, work.surroundings())
+            if work.handed_on:
+                assignment.copies[TopicPartition(record.topic, record.partition)].forget(copy)
             if not assignment.over:
                 progress.settle(record.offset)
                 assignment.dirty.set()
@@ -330,12 +340,13 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 class _Work:
     """One record's view of its queue."""
 
-    __slots__ = ("assignment", "queue", "version")
+    __slots__ = ("assignment", "handed_on", "queue", "version")
 
     def __init__(self, queue: DestinationQueue, assignment: Assignment) -> None:
         self.queue = queue
         self.assignment = assignment
         self.version = 0
+        self.handed_on = False  # to the queue of another destination
 
     def surroundings(self) -> Surroundings:
         queue = self.queue
@@ -352,6 +363,7 @@ class _Work:
         )
 
     async def send(self, record: Record) -> None:
+        self.handed_on = self.handed_on or record.topic.startswith(self.queue._names.deliveries(""))
         await self.queue.send(self.assignment, record)
 
     async def before_attempt(self) -> None:
