@@ -148,13 +148,13 @@ class Children:
         return None if ready >= running else "starting, or Kafka does not answer"
 
     def _collector(self) -> Metrics:
-        collector: Metrics = MultiProcessCollector(CollectorRegistry(), path=str(self.metrics_dir))  # type: ignore[no-untyped-call]
+        collector: Metrics = MultiProcessCollector(CollectorRegistry(), path=str(self.metrics_dir))  # type: ignore[no-untyped-call]  # it has no types
         return collector
 
     def _bury(self, number: int, child: _Child) -> None:
         assert child.process is not None  # noqa: S101 - the caller has looked
         lived_s = self.monotonic_s() - child.started_s
-        mark_process_dead(child.process.pid, str(self.metrics_dir))  # type: ignore[no-untyped-call]
+        mark_process_dead(child.process.pid, str(self.metrics_dir))  # type: ignore[no-untyped-call]  # it has no types
         if lived_s > WELL_AFTER_S:
             child.pause_s, self._quick_deaths = PAUSE_S_MIN, 0
         self._quick_deaths += 1

@@ -68,7 +68,7 @@ def _stopping_the_flow(original: Any) -> Any:
         flow_control.clear()
         await original(self, generation_id)
 
-    on_recovery_completed.headrace = True  # type: ignore[attr-defined]
+    on_recovery_completed.headrace = True  # type: ignore[attr-defined]  # a mark on a function: `apply` reads it
     return on_recovery_completed
 
 
