@@ -165,21 +165,25 @@ class Worker:
             await self.fan_out.start()
             self._spawn(stack, "fan-out", _raising(self.fan_out))
         if self.delivers:
-            self.retries = retries = Retries(
-                kafka=self.kafka,
-                names=self.names,
-                producer=producer,
-                delays_s=self._delays_s(),
-                destinations=lambda: frozenset(self.table.destinations),
-                metrics=self.metrics,
-            )
-            await retries.start()
-            self._spawn(stack, "retries", retries.run())
-            stack.push_async_callback(retries.stop)
+            if self._delays_s():
+                await self._start_retries(stack, producer)
             self.queues = DestinationQueues(self._surroundings(producer))
             stack.push_async_callback(self.queues.stop)
             await self.queues.change(self.table.destinations)
         self._spawn(stack, "watchdog", self._watch_progress())
+
+    async def _start_retries(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
+        self.retries = retries = Retries(
+            kafka=self.kafka,
+            names=self.names,
+            producer=producer,
+            delays_s=self._delays_s(),
+            destinations=lambda: frozenset(self.table.destinations),
+            metrics=self.metrics,
+        )
+        await retries.start()
+        self._spawn(stack, "retries", retries.run())
+        stack.push_async_callback(retries.stop)
 
     def _surroundings(self, producer: AIOKafkaProducer) -> Surroundings:
         return Surroundings(

@@ -68,6 +68,8 @@ class KafkaSettings:
         if isinstance(error, NOT_ALLOWED):
             return KafkaRefused(f"Kafka at {self.bootstrap_servers} does not allow it: {error} (an ACL is missing)")
         fault = await find_fault(self.bootstrap_servers, self.security)
+        if fault is None:
+            return KafkaUnavailable(f"Kafka at {self.bootstrap_servers} could not answer: {str(error) or 'it took too long'}")
         return (KafkaRefused if fault.refused else KafkaUnavailable)(fault.sentence)
 
     def producer(self, **options: Any) -> AIOKafkaProducer:

@@ -63,8 +63,8 @@ class Fault:
     refused: bool = False
 
 
-async def find_fault(bootstrap_servers: str, security: Security) -> Fault:
-    """Return why a client cannot be started, or cannot go on.
+async def find_fault(bootstrap_servers: str, security: Security) -> Fault | None:
+    """Return why a client cannot be started, or cannot go on; ``None`` if every broker answers by now.
 
     aiokafka itself says only that it is "unable to bootstrap", whatever each broker answered: so each is asked once
     more, and then each that they name as a member of the cluster. A refusal by one counts for all, for they share
@@ -79,7 +79,7 @@ async def find_fault(bootstrap_servers: str, security: Security) -> Fault:
         else:
             asked += [place for place in found if place not in asked]
     refused = [fault for fault in faults if fault.refused]
-    return (refused or faults or [Fault(f"Kafka at {bootstrap_servers} does not answer in time")])[0]
+    return next(iter(refused or faults), None)
 
 
 async def _look(host: str, port: int, security: Security) -> Fault | list[tuple[str, int]]:
@@ -143,7 +143,5 @@ def _tls_fault(place: str, error: ssl.SSLError, expected: str) -> Fault:
     reason = (error.reason or "the handshake failed").replace("_", " ").lower()
     if "alert" in reason:
         advice = "check KAFKA_SSL_CERT_FILE and KAFKA_SSL_KEY_FILE"
-        return Fault(
-            f"{place} refuses this client's certificate, or its lack of one ({reason}): {advice}", refused=True
-        )
+        return Fault(f"{place} refuses this client's certificate, or its absence ({reason}): {advice}", refused=True)
     return Fault(f"{place} does not speak TLS there ({reason}), so it does not expect {expected}", refused=True)

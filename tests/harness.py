@@ -173,7 +173,7 @@ class HeadraceProcess:
 
 def _clean_environment() -> dict[str, str]:
     """Return the environment without what a developer may have set for Headrace."""
-    unwanted = ("HEADRACE_", "KAFKA_BOOTSTRAP_SERVERS")
+    unwanted = ("HEADRACE_", "KAFKA_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     if cache_dir := os.environ.get("HEADRACE_CACHE_DIR"):
         kept["HEADRACE_CACHE_DIR"] = cache_dir
