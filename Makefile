@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$name; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check bench chaos replay-dlq lock clean
+.PHONY: help setup run test lint format check bench chaos replay-dlq secrets up down check-tools lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,12 @@ run: setup ## start everything: Kafka, ingest and a worker; Ctrl-C stops it (ARG
 test: setup ## run all tests, those against a real Kafka included (ARGS="-k name …")
 	@$(BIN)/pytest $(ARGS)
 
-lint: setup ## check style, types and imports
+lint: setup ## check style, types, imports, and what deploys Headrace
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m deploy.check
 
 format: setup ## let ruff repair and format what it can
 	@$(BIN)/ruff check --fix .
@@ -57,10 +58,30 @@ chaos: setup ## kill, freeze and restart parts under load (slow)
 replay-dlq: setup ## put dead letters back to work (ARGS="--destination crm --dry-run")
 	@$(BIN)/headrace dlq replay $(ARGS)
 
-lock: ## resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-		--custom-compile-command "make lock" --output-file requirements.lock --quiet --upgrade
+secrets: ## make up the secrets of docker-compose.yml that are not there yet, under ./secrets
+	@deploy/make-secrets
+
+up: secrets ## start everything with docker compose; needs no Python (ARGS="--scale worker=3")
+	@docker compose version >/dev/null 2>&1 || { echo "error: docker compose is not installed: docs.docker.com/compose/install says how; make run needs no Docker" >&2; exit 1; }
+	@docker compose up --build --detach --wait $(ARGS)
+	@echo "webhooks: http://127.0.0.1:$${HEADRACE_PORT:-8080}/webhook/<source>   Grafana: http://127.0.0.1:$${GRAFANA_PORT:-3000} (admin, secrets/GRAFANA_ADMIN_PASSWORD)"
+
+down: ## stop what `make up` started; the data stays in its volumes
+	@docker compose version >/dev/null 2>&1 || { echo "error: docker compose is not installed: docs.docker.com/compose/install says how" >&2; exit 1; }
+	@docker compose down $(ARGS)
+
+check-tools: setup ## install what some checks of make lint need and a registry has, into .tools
+	@$(BIN)/python -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/tools.lock
+
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --quiet
+
+lock: ## resolve requirements.lock, and those of the image and the checks, anew (needs uv)
+	$(LOCK) --upgrade --all-extras --output-file requirements.lock pyproject.toml
+	$(LOCK) --constraints requirements.lock --extra traces --output-file deploy/requirements.lock pyproject.toml
+	echo hatchling | $(LOCK) --constraints requirements.lock --output-file deploy/build.lock -
+	printf 'check-jsonschema\nhadolint-bin\n' | $(LOCK) --upgrade --output-file deploy/tools.lock -
 
 clean: ## remove what was built; the data in .headrace stays
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

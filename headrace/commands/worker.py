@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -20,18 +21,22 @@ from headrace.options import with_settings
 @click.option(
     "--admin-port", default=8082, show_default=True, type=click.IntRange(0, 65535), help="Port of the admin pages."
 )
+@click.option(
+    "--claim-slot",
+    is_flag=True,
+    help="Keep the tables in the first free worker-N of the data directory, for replicas that share one.",
+)
 @with_settings
-def command(settings: Settings, *, only: str | None, admin_host: str, admin_port: int) -> None:
+def command(settings: Settings, *, only: str | None, admin_host: str, admin_port: int, claim_slot: bool) -> None:
     """Run fan-out and deliveries until SIGTERM; the tables are under the data directory."""
     import uvloop
 
+    from headrace.slot import claimed
     from headrace.worker import run_worker
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop in Faust's consumer thread
-    sys.exit(
-        uvloop.run(
-            run_worker(
-                settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=Path(settings.data_dir)
-            )
+    own = contextlib.nullcontext(Path(settings.data_dir))
+    with claimed(settings.data_dir) if claim_slot else own as data_dir:
+        sys.exit(
+            uvloop.run(run_worker(settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=data_dir))
         )
-    )

@@ -1,0 +1,1 @@
+"""Checks of everything that deploys Headrace, for ``make lint``: ``python -m deploy.check``."""
