@@ -12,7 +12,6 @@ OVERVIEW, INGEST, DELIVERIES, KAFKA = (
     "headrace-kafka-and-worker",
 )
 TAG = "headrace"
-RUNBOOKS = "https://github.com/headrace/headrace/blob/main/docs/runbooks"
 KEPT = "${__url_time_range}&${datasource:queryparam}"
 
 
@@ -48,7 +47,7 @@ def to_source() -> DashboardLink:
 
 def to_runbook(alert: str) -> DashboardLink:
     """Return a link to what to do when ``alert`` fires."""
-    return _link(f"Runbook: {alert}", f"{RUNBOOKS}/{alert}.md").target_blank(True)
+    return _link(f"Runbook: {alert}", f"${{runbooks:raw}}/{alert}.md").target_blank(True)
 
 
 def _link(title: str, url: str) -> DashboardLink:

@@ -53,7 +53,7 @@ class Page:
             .timepicker(TimePicker().refresh_intervals(["5s", "10s", "30s", "1m", "5m", "15m"]))
             .links(list(links.bar()))
             .annotations(list(marks()))
-            .variables([variables.datasource(), *self.variables])
+            .variables([variables.datasource(), *self.variables, variables.runbooks()])
         )
         for row in self.rows:
             _place(board, row)

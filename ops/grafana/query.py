@@ -50,6 +50,18 @@ def quantile(share: float, histogram: str, matchers: str, *by: str) -> str:
     return f"histogram_quantile({share}, sum by ({labels}) (rate({buckets}{WINDOW})))"
 
 
+def late_deliveries(matchers: str, window: str) -> str:
+    """Return the share of the deliveries that ended in ``window`` without being settled within 60 s.
+
+    As in ops/prometheus/rules/recording.yml: a settled replay has no age, and was late once already.
+    """
+    dead_letters = ", ".join(filter(None, [matchers, 'outcome="dead_lettered"']))
+    in_time = ", ".join(filter(None, [matchers, 'le="60.0"']))
+    settled = f"sum(increase(headrace_delivery_age_seconds_count{{{matchers}}}{window}))".replace("{}", "")
+    ended = f"({settled} + sum(increase(headrace_deliveries_total{{{dead_letters}}}{window})))"
+    return f"1 - sum(increase(headrace_delivery_age_seconds_bucket{{{in_time}}}{window})) / {ended}"
+
+
 def destination_of(expr: str, label: str, pattern: str) -> str:
     """Return ``expr`` with the destination that ``pattern`` finds in ``label``."""
     return f'label_replace({expr}, "destination", "$1", "{label}", "{pattern}")'

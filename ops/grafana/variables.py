@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.builders.dashboard import DatasourceVariable, QueryVariable, TextBoxVariable
+from grafana_foundation_sdk.models.dashboard import (
+    DataSourceRef,
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+RUNBOOKS = "/public/runbooks"
 
 
 def datasource() -> DatasourceVariable:
@@ -16,6 +23,16 @@ def datasource() -> DatasourceVariable:
         .type("prometheus")
         .current(VariableOption(selected=True, text="Prometheus", value="prometheus"))
     )
+
+
+def runbooks() -> TextBoxVariable:
+    """Return where the runbooks are read: in Grafana itself, into which the compose file mounts them as plain files.
+
+    It is not shown; ``?var-runbooks=https://wiki.example.com/headrace`` in a dashboard's address leads elsewhere.
+    """
+    address = VariableOption(selected=True, text=RUNBOOKS, value=RUNBOOKS)
+    box = TextBoxVariable("runbooks").label("Runbooks").default_value(RUNBOOKS).hide(VariableHide.HIDE_VARIABLE)
+    return box.current(address).options([address])
 
 
 def source() -> QueryVariable:
