@@ -108,9 +108,9 @@ def lines(
     if line_at is not None:
         steps = [(None, "transparent"), (line_at, BAD)]
     if steps is not None:
-        panel.thresholds(_thresholds(steps)).thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(shapes.GraphTresholdsStyleMode.DASHED)
-        )
+        # The name of the enumeration differs between the SDK's versions.
+        style = common.GraphThresholdsStyleConfig().mode("dashed")  # type: ignore[arg-type]
+        panel.thresholds(_thresholds(steps)).thresholds_style(style)
     for name, color in LINE_COLORS.items():
         if any(query.legend in (name, "{{outcome}}") for query in queries):
             panel.override_by_name(name, [_fixed_color(color)])
@@ -147,7 +147,9 @@ def states(
 def heat(title: str, description: str, expr: str, *, unit: str, width: int = 12, height: int = 8) -> heatmap.Panel:
     """Return a heat map of a histogram; ``expr`` is its buckets by ``le``."""
     panel = _dress(heatmap.Panel(), title, description, [Query(expr, "{{le}}", heatmap=True)], width, height, ())
-    panel.no_value("nothing in this time").calculate(False).cell_gap(1).show_tooltip().hide_legend()
+    panel.no_value("nothing in this time").calculate(False).cell_gap(1).hide_legend()
+    if hasattr(panel, "show_tooltip"):  # newer SDKs show it by themselves
+        panel.show_tooltip()
     panel.color(
         heatmap.HeatmapColorOptions()
         .mode(HeatmapColorMode.SCHEME)
