@@ -14,6 +14,7 @@ from headrace.secrets import SecretError, read_secret, read_secrets_file, resolv
 if TYPE_CHECKING:  # a command that needs no Kafka must not wait for aiokafka
     from connectors.connector import DestinationSettings
     from headrace.config import RoutingTable
+    from headrace.kafka_environment import KafkaEnvironment
     from ingest.sources import SourceSettings
     from streams.kafka import KafkaSettings
     from streams.topics import TopicNames
@@ -22,6 +23,15 @@ DEFAULT_KAFKA_PORT = 9092
 QUEUE_DEPTH_MAX = 100_000
 BODY_BYTES_MAX = 1024 * 1024  # as a source's default
 NUMBER_MAX = 1_000_000_000
+RETENTION_DEFAULT = "7d"
+RETENTION_S_MIN = 3600  # what waits for fan-out longer than this is lost: an outage of an hour is ordinary
+_ABOUT_TOPICS = (
+    "partitions",
+    "replication_factor",
+    "min_insync_replicas",
+    "retention_events_s",
+    "retention_outcomes_s",
+)
 
 
 class SettingError(Exception):
@@ -38,7 +48,7 @@ class Settings:
     topic_prefix: str = ""
     log_format: str = "json"
     log_level: str = "info"
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds secrets
     _body_bytes_max: int = field(default=BODY_BYTES_MAX, repr=False)
 
     def table(self) -> RoutingTable:
@@ -56,15 +66,47 @@ class Settings:
     @property
     def bootstrap_servers(self) -> str:
         """Where Kafka is: as configured, else where the embedded Kafka of this data directory listens."""
-        return self.kafka_bootstrap_servers or f"127.0.0.1:{self._embedded_port() or DEFAULT_KAFKA_PORT}"
+        if self.kafka_bootstrap_servers:
+            return ",".join(server.strip() for server in self.kafka_bootstrap_servers.split(","))
+        return f"127.0.0.1:{self._embedded_port() or DEFAULT_KAFKA_PORT}"
 
     def kafka(self, table: RoutingTable | None = None) -> KafkaSettings:
-        """Return how to reach Kafka, with room for the largest body of ``table``, or of the table read last."""
+        """Return how to reach Kafka, with room for the largest body of ``table``, or of the table read last.
+
+        Raises:
+            SettingError: the environment says it in a way that cannot be used; one line with every mistake.
+        """
         from streams.kafka import OVERHEAD_BYTES, KafkaSettings
 
+        mistakes = self.kafka_mistakes()
+        if mistakes:
+            raise SettingError("; ".join(mistakes))
         largest = table.body_bytes_max if table is not None else self._body_bytes_max
-        # The largest record is a dead letter: the event, and the headers of delivery and failure.
-        return KafkaSettings(self.bootstrap_servers, self.topic_prefix, record_bytes_max=largest + 3 * OVERHEAD_BYTES)
+        return KafkaSettings(
+            self.bootstrap_servers,
+            self.topic_prefix,
+            # The largest record is a dead letter: the event, and the headers of delivery and failure.
+            record_bytes_max=largest + 3 * OVERHEAD_BYTES,
+            security=self.kafka_environment.security,
+            compression=self.kafka_environment.compression,
+        )
+
+    @cached_property
+    def kafka_environment(self) -> KafkaEnvironment:
+        """The Kafka variables of the environment, read once: a new password or certificate takes a new start."""
+        from headrace.kafka_environment import KafkaEnvironment
+
+        return KafkaEnvironment(self.environ, self.kafka_bootstrap_servers)
+
+    def kafka_mistakes(self) -> list[str]:
+        """Return a sentence for each variable about Kafka and its topics that cannot be used."""
+        mistakes = list(self.kafka_environment.mistakes)
+        for name in _ABOUT_TOPICS:
+            try:
+                getattr(self, name)
+            except SettingError as error:
+                mistakes += [str(error)] if str(error) not in mistakes else []
+        return mistakes
 
     @property
     def topic_names(self) -> TopicNames:
@@ -88,7 +130,20 @@ class Settings:
     @property
     def min_insync_replicas(self) -> int | None:
         """How many replicas must have an event before it is accepted (``HEADRACE_MIN_INSYNC_REPLICAS``)."""
-        return self._number("HEADRACE_MIN_INSYNC_REPLICAS")
+        min_insync, replicas = self._number("HEADRACE_MIN_INSYNC_REPLICAS"), self.replication_factor
+        if min_insync and replicas and min_insync > replicas:
+            raise SettingError("HEADRACE_MIN_INSYNC_REPLICAS is larger than HEADRACE_REPLICATION_FACTOR")
+        return min_insync
+
+    @property
+    def retention_events_s(self) -> int:
+        """For how long events are kept (``HEADRACE_RETENTION_EVENTS``)."""
+        return self._retention_s("HEADRACE_RETENTION_EVENTS")
+
+    @property
+    def retention_outcomes_s(self) -> int:
+        """For how long it is known what became of each delivery (``HEADRACE_RETENTION_OUTCOMES``)."""
+        return self._retention_s("HEADRACE_RETENTION_OUTCOMES")
 
     @property
     def queue_depth_max(self) -> int:
@@ -126,6 +181,17 @@ class Settings:
         except (OSError, UnicodeDecodeError):
             return None
         return int(text) if text.isascii() and text.isdigit() else None
+
+    def _retention_s(self, name: str) -> int:
+        from ingest.source_settings import parse_duration_s
+
+        try:
+            retention_s = parse_duration_s(self.environ.get(name, "").strip() or RETENTION_DEFAULT)
+        except ValueError as error:
+            raise SettingError(f"{name}: {error}") from error
+        if retention_s < RETENTION_S_MIN:
+            raise SettingError(f"{name} is shorter than an hour: records would be deleted before their time")
+        return retention_s
 
     def _number(self, name: str) -> int | None:
         text = self.environ.get(name, "")

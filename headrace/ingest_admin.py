@@ -20,7 +20,7 @@ from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
 from headrace.topics import ensure_topics
 from streams.depths import queue_groups
-from streams.kafka import KafkaUnavailable
+from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.topics import TopicError
 
 RETRY_S = 2.0
@@ -99,12 +99,12 @@ class IngestAdmin:
         while True:
             try:
                 await ensure_topics(self._settings, self._table)
+            except (TopicError, KafkaRefused) as error:
+                self.failure.set_result(error)
+                return False
             except (KafkaUnavailable, KafkaError) as error:
                 log.warning("waiting_for_kafka", error=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_S)
-            except TopicError as error:
-                self.failure.set_result(error)
-                return False
             else:
                 self._topics_ready = True
                 return True

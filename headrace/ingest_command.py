@@ -53,6 +53,7 @@ async def run_ingest(settings: Settings, options: IngestOptions) -> int:
     """
     table = settings.table()
     compile_sources(settings, table)  # every mistake before anything starts
+    settings.kafka(table)
     sockets = bind(options.host, options.port, options.processes)
     try:
         if options.processes == 1:

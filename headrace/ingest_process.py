@@ -68,6 +68,7 @@ class IngestProcess:
     ) -> None:
         self._settings = settings
         self._processes = options.processes
+        self._body_bytes_max = table.body_bytes_max
         self.metrics = IngestMetrics(registry)
         self.metrics.announce(table.sources)
         self.publisher = Publisher(settings.kafka(table), settings.topic_names)
@@ -110,9 +111,13 @@ class IngestProcess:
         """Take over secrets and limits of the known sources, all or nothing: an invalid table keeps the old."""
         try:
             settings = dataclasses.replace(self._settings)  # the old ones remember the secrets file
-            sources = compile_sources(settings, settings.table(), processes=self._processes)
+            table = settings.table()
+            sources = compile_sources(settings, table, processes=self._processes)
         except (ConfigError, SecretError, SourceError) as error:
             log.error("reload_refused", error=str(error))
+            return
+        if table.body_bytes_max > self._body_bytes_max:  # the producer and the topics hold no more
+            log.error("reload_refused", error="a larger body_bytes_max needs a restart of ingest")
             return
         if set(sources) != set(self.server.sources):
             log.warning("reload_needs_restart", reason="sources were added or removed")

@@ -234,7 +234,7 @@ def say(text: str) -> None:
 
 def run(settings: Settings, options: RunOptions) -> None:
     """Run everything until a signal ends it; raises as `Supervisor.run`."""
-    settings.table()
+    settings.kafka(settings.table())  # every mistake before anything starts
     if not settings.kafka_bootstrap_servers:
         # Before there is a loop: a first download takes a while, and Ctrl-C must end it.
         EmbeddedKafka(settings.data_dir).prepare()

@@ -9,7 +9,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from headrace.config import RoutingTable
 from headrace.context import Settings
-from streams.topics import Difference, TopicError, TopicSpec, compare, create_missing, required_topics
+from streams.topics import MIN_INSYNC as MIN_INSYNC_KEY
+from streams.topics import (
+    RECORD_BYTES,
+    Difference,
+    TopicError,
+    TopicSpec,
+    change,
+    compare,
+    create_missing,
+    required_topics,
+)
 
 REPLICAS = 3
 MIN_INSYNC = 2
@@ -29,27 +39,36 @@ def topic_specs(settings: Settings, table: RoutingTable) -> list[TopicSpec]:
         delays_s=table.delays_s,
         dedup_ttl_s_max=table.dedup_ttl_s_max,
         partitions=settings.partitions,
+        events_retention_ms=settings.retention_events_s * 1000,
+        outcomes_retention_ms=settings.retention_outcomes_s * 1000,
     )
 
 
 async def ensure_topics(settings: Settings, table: RoutingTable) -> list[str]:
     """Create the topics that are missing and return their names; what merely differs is logged.
 
+    A topic that holds too small records for a ``body_bytes_max`` that was raised is altered: otherwise the broker
+    would refuse such an event for ever.
+
     Raises:
         KafkaUnavailable: no broker answers.
-        TopicError: a topic has another number of partitions, a topic may lose accepted events with one broker, or
-            the broker refused a topic.
+        TopicError: a topic has another number of partitions, a topic may lose accepted events with one broker or
+            can accept none, or the broker refused a topic.
     """
     specs = topic_specs(settings, table)
     async with settings.kafka(table).admin() as admin:
         created = await create(admin, settings, specs)
         differences = await differences_of(admin, settings, specs)
+        small = [difference for difference in differences if difference.key == RECORD_BYTES]
+        await change(admin, small)
     if created:
         log.info("topics_created", count=len(created))
+    if small:
+        log.info("topics_hold_larger_records", topics=[difference.topic for difference in small])
     for difference in differences:
         if not difference.fatal:
             log.warning("topic_differs", topic=difference.topic, difference=str(difference))
-    refuse(differences)
+    refuse([difference for difference in differences if difference not in small])
     return created
 
 
@@ -59,9 +78,9 @@ async def create(admin: AIOKafkaAdminClient, settings: Settings, specs: list[Top
     Raises:
         TopicError: the broker refused a topic, or the cluster is too small to keep what it accepts.
     """
-    brokers = len((await admin.describe_cluster())["brokers"])
+    brokers = await _broker_count(admin)
     replicas = settings.replication_factor or min(REPLICAS, brokers)
-    min_insync = settings.min_insync_replicas or (required_insync(settings) if replicas > 1 else 1)
+    min_insync = settings.min_insync_replicas or (MIN_INSYNC if replicas > 1 else 1)
     if min_insync < required_insync(settings):
         raise TopicError(
             f"with {brokers} broker(s) at {settings.bootstrap_servers} an accepted event could be lost with a disk:"
@@ -83,8 +102,14 @@ async def _wait_visible(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> N
 
 
 async def differences_of(admin: AIOKafkaAdminClient, settings: Settings, specs: list[TopicSpec]) -> list[Difference]:
-    """Return what differs on the broker, too few in-sync replicas included."""
-    return await compare(admin, specs, min_insync=required_insync(settings))
+    """Return what differs on the broker, too few replicas included."""
+    replicas = settings.replication_factor or max(required_insync(settings), min(REPLICAS, await _broker_count(admin)))
+    return await compare(admin, specs, min_insync=required_insync(settings), replicas=replicas)
+
+
+async def _broker_count(admin: AIOKafkaAdminClient) -> int:
+    """Return how many brokers of the cluster are up now."""
+    return len((await admin.describe_cluster())["brokers"])
 
 
 def required_insync(settings: Settings) -> int:
@@ -110,8 +135,16 @@ def refuse(differences: list[Difference]) -> None:
         return
     worst = fatal[0]
     more = f" (and {len(fatal) - 1} more: headrace topics --dry-run)" if len(fatal) > 1 else ""
-    if worst.key == "partitions":
-        advice = f"the number is fixed for good: set HEADRACE_PARTITIONS={worst.found}, or use another --topic-prefix"
-    else:
-        advice = "raise it, or accept it with HEADRACE_MIN_INSYNC_REPLICAS=1"
-    raise TopicError(f"topic {worst}; {advice}{more}")
+    raise TopicError(f"topic {worst}; {_advice(worst)}{more}")
+
+
+def _advice(difference: Difference) -> str:
+    if difference.key == "partitions":
+        return (
+            f"the number is fixed for good: set HEADRACE_PARTITIONS={difference.found}, or use another --topic-prefix"
+        )
+    if difference.key == MIN_INSYNC_KEY:
+        return "raise it with headrace topics --apply, or accept it with HEADRACE_MIN_INSYNC_REPLICAS=1"
+    if difference.key == RECORD_BYTES:
+        return "raise it with headrace topics --apply, or lower body_bytes_max"
+    return "give it more with kafka-reassign-partitions.sh (docs/how-to/use-your-own-kafka.md)"

@@ -63,6 +63,7 @@ class Worker:
         self.data_dir = data_dir
         self.table = settings.table()
         self.kafka, self.names = settings.kafka(self.table), settings.topic_names
+        self._body_bytes_max = self.table.body_bytes_max
         self.routes: Routes = compile_routes(self.table.routes)
         self.registry = CollectorRegistry()
         self.metrics, self.connector_metrics = StreamsMetrics(self.registry), ConnectorMetrics(self.registry)
@@ -250,6 +251,8 @@ class Worker:
                 routes = compile_routes(table.routes)
                 if not self._delays_s(table) <= self._delays_s():
                     raise ReloadRefused("a new delay in delays_s needs a restart of the workers")
+                if table.body_bytes_max > self._body_bytes_max:
+                    raise ReloadRefused("a larger body_bytes_max needs a restart of the workers")
                 await ensure_topics(self.settings, table)
                 if self.queues is not None:
                     await self.queues.change(table.destinations)

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.accept import Unavailable
 from ingest.partitioner import partition_of
 from streams.event import Event, Receipt
-from streams.kafka import KafkaSettings
+from streams.kafka import FAILURES, KafkaSettings
 from streams.topics import TopicNames
 
 ACK_TIMEOUT_S = 5.0
@@ -40,6 +40,7 @@ class Publisher:
         ack_timeout_s: float = ACK_TIMEOUT_S,
         producer: Callable[[], Any] | None = None,
     ) -> None:
+        self._kafka = kafka
         self._new_producer = producer or functools.partial(kafka.producer, partitioner=partition_of)
         self._names = names
         self._ack_timeout_s = ack_timeout_s
@@ -114,8 +115,9 @@ class Publisher:
                 await self._connect()
                 pause_s = 0.2
                 await self._watch()
-            except (KafkaError, TimeoutError, OSError) as error:
-                log.warning("kafka_unavailable", error=type(error).__name__, retry_in_s=pause_s)
+            except FAILURES as error:
+                why = await self._kafka.unavailable(error)
+                log.warning("kafka_unavailable", error=str(why), retry_in_s=pause_s)
             await self._drop(STOP_TIMEOUT_S)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 2.0)
@@ -138,10 +140,12 @@ class Publisher:
         while not self._broken.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._broken.wait(), PROBE_S)
-            ready = await self._probe()
-            if ready != self._ready:
-                log.warning("kafka_answers" if ready else "kafka_silent")
+            ready, was_ready = await self._probe(), self._ready
             self._ready = ready
+            if ready and not was_ready:
+                log.warning("kafka_answers")
+            elif was_ready and not ready:
+                log.warning("kafka_silent", error=str(await self._kafka.unavailable(TimeoutError())))
 
     async def _probe(self) -> bool:
         try:

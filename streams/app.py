@@ -33,6 +33,7 @@ from streams.kafka import HEARTBEAT_S, SESSION_TIMEOUT_S, KafkaSettings, wait_fo
 from streams.membership import Membership
 from streams.metrics import StreamsMetrics
 from streams.routing import Routes
+from streams.security import Security
 from streams.seen import SeenTable
 from streams.sending import Sender
 from streams.topics import PARTITIONS, TopicNames
@@ -258,6 +259,7 @@ class FanOutApp:
         return {
             "id": self._names.fan_out_group,
             "broker": ";".join(f"kafka://{server.strip()}" for server in self._kafka.bootstrap_servers.split(",")),
+            "broker_credentials": _credentials(self._kafka.security),
             "store": "rocksdb://",
             "datadir": str(self._data_dir),
             "web_enabled": False,
@@ -334,6 +336,18 @@ class FanOutApp:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._intake.commit()
+
+
+def _credentials(security: Security) -> Any:
+    """Return ``security`` as Faust passes it on to aiokafka; it takes the protocol from what is given."""
+    if security.uses_sasl:
+        return faust.SASLCredentials(
+            mechanism=security.sasl_mechanism,
+            username=security.sasl_username,
+            password=security.sasl_password,
+            ssl_context=security.ssl_context,
+        )
+    return faust.SSLCredentials(security.ssl_context) if security.uses_tls else None
 
 
 async def _bounded(stopping: Awaitable[object]) -> None:

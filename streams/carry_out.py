@@ -174,7 +174,8 @@ class _Round:
         if self.delivery.replay:
             # After the outcome: a crash in between repeats the call, and the letter is still there to see.
             await self.around.send(tombstone(self.around.names.dead_letter, self.delivery.id))
-        if outcome == outcomes.SETTLED:
+        # The age of a replay says when somebody decided on it: no objective is measured by that.
+        if outcome == outcomes.SETTLED and not self.delivery.replay:
             age_s = self.around.now_s() - self.delivery.event.time_ms / 1000
             self.around.metrics.delivery_age_s.labels(self.around.destination).observe(max(0.0, age_s))
 

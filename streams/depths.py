@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
-from streams.kafka import KafkaSettings, KafkaUnavailable
+from streams.kafka import KafkaSettings
 from streams.offsets import decode_settled
 from streams.topics import TopicNames
 
@@ -64,7 +64,7 @@ class DepthReader:
                 return await self._read()
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
-            raise KafkaUnavailable(f"Kafka at {self._kafka.bootstrap_servers} does not answer") from error
+            raise await self._kafka.unavailable(error) from error
 
     async def trim(self, depths: Mapping[str, Depth], topics: Iterable[str]) -> None:
         """Delete what is settled from the head of the given queues, which no retention empties.
@@ -87,7 +87,7 @@ class DepthReader:
                 await admin.delete_records(settled)
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()
-            raise KafkaUnavailable(f"Kafka at {self._kafka.bootstrap_servers} does not answer") from error
+            raise await self._kafka.unavailable(error) from error
 
     async def close(self) -> None:
         """Close the clients; the next read opens new ones."""

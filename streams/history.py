@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.event import Event, Receipt, UnreadableRecord
-from streams.kafka import KafkaSettings, KafkaUnavailable, read_topic, reading
+from streams.kafka import KafkaSettings, read_topic, reading
 from streams.outcome import Outcome
 from streams.topics import TopicNames
 
@@ -46,7 +46,7 @@ async def read_event(kafka: KafkaSettings, names: TopicNames, receipt: Receipt) 
             async with asyncio.timeout(FETCH_TIMEOUT_S):
                 record = await consumer.getone(part)
         except (KafkaError, TimeoutError) as error:
-            raise KafkaUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer") from error
+            raise await kafka.unavailable(error) from error
     try:
         return Found(receipt, Event.from_record(record.key, record.value, record.headers))
     except UnreadableRecord as error:

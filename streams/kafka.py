@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
+
+from streams.security import Security, find_fault
 
 SESSION_TIMEOUT_S = 10.0
 HEARTBEAT_S = 2.0
@@ -22,21 +32,43 @@ BATCH_BYTES_MAX = 256 * 1024  # the broker holds a whole batch to max.message.by
 OVERHEAD_BYTES = 64 * 1024  # headers of a record, at most; those of a dead letter are the largest
 
 
+# What the start of a client may end with. The last two: a SCRAM broker that does not prove itself (aiokafka asserts).
+FAILURES = (KafkaError, TimeoutError, OSError, ValueError, AssertionError)
+NOT_ALLOWED = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
 class KafkaUnavailable(Exception):
     """Kafka did not answer within the time given."""
 
 
+class KafkaRefused(KafkaUnavailable):
+    """Kafka answered, and refuses this client, or is not trusted by it: waiting does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where Kafka is. ``record_bytes_max`` is the largest record that any client sends, headers included."""
+    """How to reach Kafka.
+
+    ``record_bytes_max`` is the largest record that any client sends, headers included; ``compression`` is what
+    producers compress with, as aiokafka names it, ``None`` for nothing.
+    """
 
     bootstrap_servers: str
     topic_prefix: str = ""
     record_bytes_max: int = 1024 * 1024 + OVERHEAD_BYTES
+    security: Security = field(default_factory=Security)
+    compression: str | None = None
 
     def client_options(self) -> dict[str, Any]:
         """Return the options that every aiokafka client takes."""
-        return {"bootstrap_servers": self.bootstrap_servers}
+        return {"bootstrap_servers": self.bootstrap_servers, **self.security.client_options()}
+
+    async def unavailable(self, error: BaseException) -> KafkaUnavailable:
+        """Return what ``error`` of a client means, for ``raise … from``; asks the brokers, within seconds."""
+        if isinstance(error, NOT_ALLOWED):
+            return KafkaRefused(f"Kafka at {self.bootstrap_servers} does not allow it: {error} (an ACL is missing)")
+        fault = await find_fault(self.bootstrap_servers, self.security)
+        return (KafkaRefused if fault.refused else KafkaUnavailable)(fault.sentence)
 
     def producer(self, **options: Any) -> AIOKafkaProducer:
         """Return a producer, not started, whose sends resolve when all in-sync replicas have the record."""
@@ -49,6 +81,7 @@ class KafkaSettings:
                 "max_batch_size": BATCH_BYTES_MAX,
                 "linger_ms": 1,
                 "request_timeout_ms": 10_000,
+                "compression_type": self.compression,
                 **self.client_options(),
                 **options,
             }
@@ -77,17 +110,20 @@ class KafkaSettings:
         """Return an admin client, started.
 
         Raises:
-            KafkaUnavailable: no broker answers.
+            KafkaUnavailable: no broker answers, now or while the block runs.
+            KafkaRefused: one does, and refuses this client.
         """
         admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **self.client_options())
         try:
             async with asyncio.timeout(15):
                 await admin.start()
-        except (KafkaError, TimeoutError, OSError) as error:
+        except FAILURES as error:
             await _close_quietly(admin.close)
-            raise KafkaUnavailable(f"no Kafka broker answers at {self.bootstrap_servers}") from error
+            raise await self.unavailable(error) from error
         try:
             yield admin
+        except (NodeNotReadyError, RequestTimedOutError, KafkaConnectionError) as error:
+            raise await self.unavailable(error) from error
         finally:
             await _close_quietly(admin.close)
 
@@ -105,7 +141,7 @@ async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
             await producer.start()
         yield producer
     except (KafkaError, TimeoutError, OSError) as error:
-        raise KafkaUnavailable(f"Kafka at {settings.bootstrap_servers} does not answer") from error
+        raise await settings.unavailable(error) from error
     finally:
         await _close_quietly(producer.stop)
 
@@ -121,16 +157,22 @@ async def wait_for_kafka(settings: KafkaSettings, *, timeout_s: float | None = N
 
     Raises:
         KafkaUnavailable: none did within ``timeout_s``.
+        KafkaRefused: one does, and refuses this client: at once.
     """
+    why = f"no Kafka broker answers at {settings.bootstrap_servers}"
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                with contextlib.suppress(KafkaUnavailable):
+                try:
                     async with settings.admin():
                         return
+                except KafkaRefused:
+                    raise
+                except KafkaUnavailable as error:
+                    why = str(error)
                 await asyncio.sleep(pause_s)
     except TimeoutError as error:
-        raise KafkaUnavailable(f"no Kafka broker answers at {settings.bootstrap_servers}") from error
+        raise KafkaUnavailable(why) from error
 
 
 async def read_topic(
@@ -221,6 +263,6 @@ async def reading(
             consumer.seek(part, start)
         yield consumer, ends
     except (KafkaError, TimeoutError, OSError) as error:
-        raise KafkaUnavailable(f"Kafka at {settings.bootstrap_servers} does not answer") from error
+        raise await settings.unavailable(error) from error
     finally:
         await _close_quietly(consumer.stop)

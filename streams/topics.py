@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from streams.kafka import BATCH_BYTES_MAX, OVERHEAD_BYTES
+from streams.topic_configs import TopicError, change_configs, read_configs
+
+__all__ = ["TopicError", "TopicNames", "TopicSpec", "change", "compare", "create_missing", "required_topics"]
 
 PARTITIONS = 8
 DAY_MS = 24 * 3600 * 1000
 MIN_INSYNC = "min.insync.replicas"
+RETENTION, POLICY, RECORD_BYTES = "retention.ms", "cleanup.policy", "max.message.bytes"
 FOR_EVER = -1
-
-
-class TopicError(Exception):
-    """A topic cannot be created, or is not what it must be."""
+GROUP_OFFSETS = "__consumer_offsets"  # Kafka's own: where every group's commits are
+AT_LEAST = "at least "
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +89,15 @@ class TopicSpec:
 
     def config(self) -> dict[str, str]:
         """Return the topic's configuration as Kafka names it."""
-        config = {"cleanup.policy": self.cleanup_policy, "max.message.bytes": str(self.record_bytes_max)}
+        config = {POLICY: self.cleanup_policy, RECORD_BYTES: str(self.record_bytes_max)}
         if self.retention_ms is not None:
-            config["retention.ms"] = str(self.retention_ms)
+            config[RETENTION] = str(self.retention_ms)
         return config
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing about a topic that is not as it must be. Only a missing topic is repaired by itself."""
+    """One thing about a topic that is not as it must be. ``expected`` may begin with ``at least``."""
 
     topic: str
     key: str
@@ -108,8 +111,27 @@ class Difference:
 
     @property
     def fatal(self) -> bool:
-        """Whether records would be lost or misplaced if work went on: the keys of tables depend on the partitions."""
-        return self.key in ("partitions", MIN_INSYNC)
+        """Whether records would be lost, misplaced or refused if work went on."""
+        return self.key in ("partitions", MIN_INSYNC, RECORD_BYTES) or self.starving
+
+    @property
+    def starving(self) -> bool:
+        """Whether the topic has fewer replicas than it asks to be in sync, so that Kafka accepts nothing for it."""
+        return self.key == "replicas" and self.expected.endswith(MIN_INSYNC)
+
+    @property
+    def alterable(self) -> bool:
+        """Whether the broker can be told otherwise; not so partitions, which tables depend on, nor replicas."""
+        return self.key in (RETENTION, POLICY, RECORD_BYTES, MIN_INSYNC)
+
+    @property
+    def deletes(self) -> bool:
+        """Whether altering it lets the broker delete records that it would have kept."""
+        if self.key == RETENTION:
+            return int(self.expected) != FOR_EVER and (
+                int(self.found) == FOR_EVER or int(self.expected) < int(self.found)
+            )
+        return self.key == POLICY and not set(self.expected.split(",")) <= set(self.found.split(","))
 
     def __str__(self) -> str:
         return f"{self.topic}: {self.key} is {self.found}, expected {self.expected}"
@@ -123,13 +145,16 @@ def required_topics(
     delays_s: Iterable[int],
     dedup_ttl_s_max: int,
     partitions: int = PARTITIONS,
-    retention_ms: int = 7 * DAY_MS,
+    events_retention_ms: int = 7 * DAY_MS,
+    outcomes_retention_ms: int = 7 * DAY_MS,
 ) -> list[TopicSpec]:
     """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``."""
     largest = max(*sources.values(), BATCH_BYTES_MAX) if sources else 1024 * 1024
     event_bytes, delivery_bytes, letter_bytes = (largest + n * OVERHEAD_BYTES for n in (1, 2, 3))
     specs = [
-        TopicSpec(names.events(name), partitions, "delete", retention_ms, max(body, BATCH_BYTES_MAX) + OVERHEAD_BYTES)
+        TopicSpec(
+            names.events(name), partitions, "delete", events_retention_ms, max(body, BATCH_BYTES_MAX) + OVERHEAD_BYTES
+        )
         for name, body in sources.items()
     ]
     # No age empties a queue, for a destination may be paused for long: the workers trim what is settled.
@@ -137,38 +162,91 @@ def required_topics(
     specs += [TopicSpec(queue, partitions, "delete", FOR_EVER, delivery_bytes) for queue in queues]
     return [
         *specs,
-        TopicSpec(names.outcomes, partitions, "compact,delete", retention_ms, event_bytes),
+        TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes),
         TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes),
         TopicSpec(names.pauses, 1, "compact", None, event_bytes),
         TopicSpec(names.seen_changelog, partitions, "compact,delete", dedup_ttl_s_max * 1000, event_bytes),
     ]
 
 
-async def compare(admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], *, min_insync: int = 1) -> list[Difference]:
+async def compare(
+    admin: AIOKafkaAdminClient, specs: Iterable[TopicSpec], *, min_insync: int = 1, replicas: int = 1
+) -> list[Difference]:
     """Return what differs between ``specs`` and the broker, missing topics first.
 
-    ``min_insync`` is how many replicas must have a record before it is acknowledged, at least.
+    ``replicas`` is how many replicas each topic must have at least, and ``min_insync`` how many of them must have a
+    record before it is acknowledged. A topic that holds larger records than it must does not differ: older events may
+    be as large.
+
+    Raises:
+        TopicError: the broker does not show a topic.
     """
     wanted = {spec.name: spec for spec in specs}
-    described = await admin.describe_topics(list(wanted))
-    partitions = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
-    differences = [Difference(name, "topic", "present", "missing") for name in wanted if name not in partitions]
-    present = [spec for name, spec in wanted.items() if name in partitions]
+    described = await _described(admin, [*wanted, GROUP_OFFSETS])
+    differences = [Difference(name, "topic", "present", "missing") for name in wanted if name not in described]
+    present = [spec for name, spec in wanted.items() if name in described]
     if not present:
         return differences
-    configs = await _configs(admin, [spec.name for spec in present])
+    configs = await read_configs(admin, [spec.name for spec in present])
     for spec in present:
-        if partitions[spec.name] != spec.partitions:
-            found = str(partitions[spec.name])
-            differences.append(Difference(spec.name, "partitions", str(spec.partitions), found))
-        for key, expected in spec.config().items():
-            found = configs[spec.name].get(key, "unset")
-            if set(found.split(",")) != set(expected.split(",")):
-                differences.append(Difference(spec.name, key, expected, found))
-        replicas = configs[spec.name].get(MIN_INSYNC, "1")
-        if int(replicas) < min_insync:
-            differences.append(Difference(spec.name, MIN_INSYNC, f"at least {min_insync}", replicas))
+        config, partitions = configs[spec.name], described[spec.name]
+        found_insync = config.get(MIN_INSYNC, "1")
+        found_replicas = min(len(partition["replicas"]) for partition in partitions)
+        if len(partitions) != spec.partitions:
+            differences.append(Difference(spec.name, "partitions", str(spec.partitions), str(len(partitions))))
+        differences += _config_differences(spec, config)
+        if int(found_insync) < min_insync:
+            differences.append(Difference(spec.name, MIN_INSYNC, f"{AT_LEAST}{min_insync}", found_insync))
+        if found_replicas < int(found_insync):
+            expected = f"{AT_LEAST}{found_insync}, its own {MIN_INSYNC}"
+            differences.append(Difference(spec.name, "replicas", expected, str(found_replicas)))
+        elif found_replicas < replicas:
+            differences.append(Difference(spec.name, "replicas", f"{AT_LEAST}{replicas}", str(found_replicas)))
+    return [*differences, *_offsets_differences(described.get(GROUP_OFFSETS), replicas)]
+
+
+def _config_differences(spec: TopicSpec, config: Mapping[str, str]) -> list[Difference]:
+    differences = []
+    for key, expected in spec.config().items():
+        found = config.get(key, "unset")
+        if key == RECORD_BYTES:
+            if int(found) < int(expected):
+                differences.append(Difference(spec.name, key, f"{AT_LEAST}{expected}", found))
+        elif set(found.split(",")) != set(expected.split(",")):
+            differences.append(Difference(spec.name, key, expected, found))
     return differences
+
+
+def _offsets_differences(partitions: list[Any] | None, replicas: int) -> list[Difference]:
+    """Return what is wrong with Kafka's own topic of offsets: with it, all groups would begin from the start."""
+    if not partitions:  # it is created with the first group
+        return []
+    found = min(len(partition["replicas"]) for partition in partitions)
+    return [Difference(GROUP_OFFSETS, "replicas", f"{AT_LEAST}{replicas}", str(found))] if found < replicas else []
+
+
+async def _described(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, list[Any]]:
+    """Return the partitions of each topic that exists; Kafka's own topic may be hidden."""
+    found = {}
+    for topic in await admin.describe_topics(topics):
+        if topic["error_code"] == 0:
+            found[topic["topic"]] = topic["partitions"]
+        elif topic["error_code"] == TopicAuthorizationFailedError.errno and topic["topic"] != GROUP_OFFSETS:
+            raise TopicError(f"the broker does not let this user see the topic {topic['topic']}: an ACL is missing")
+    return found
+
+
+async def change(admin: AIOKafkaAdminClient, differences: Iterable[Difference]) -> None:
+    """Alter what is `Difference.alterable` to what is expected.
+
+    Raises:
+        TopicError: the broker refused it.
+    """
+    changes: dict[str, dict[str, str]] = defaultdict(dict)
+    for difference in differences:
+        changes[difference.topic][difference.key] = difference.expected.removeprefix(AT_LEAST)
+    if changes:
+        await change_configs(admin, changes)
 
 
 async def create_missing(
@@ -202,12 +280,3 @@ async def create_missing(
         elif error is not TopicAlreadyExistsError:  # another process may have been quicker
             raise TopicError(f"the broker refused the topic {name}: {(rest[0] if rest else None) or error.__name__}")
     return sorted(created)
-
-
-async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, str]]:
-    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
-    return {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
-        for response in responses
-        for resource in response.resources
-    }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--env", "check_env", is_flag=True, help="Also check that every secret is set.")
+@click.option("--env", "check_env", is_flag=True, help="Also check that every secret is set, and Kafka's variables.")
 @with_settings
 def command(settings: Settings, check_env: bool) -> None:
     """Validate the routing table: every mistake at once, with its line, its key and a suggestion.
@@ -23,14 +23,18 @@ def command(settings: Settings, check_env: bool) -> None:
     Ends with 0 if the table is valid, with 2 if not.
     """
     from headrace.config import ConfigError
+    from headrace.retention import retention_warnings
 
     table = settings.table()
     for warning in table.warnings:
         click.echo(f"{located(table.path, warning)} [warning]", err=True)
     if check_env:
         missing = _missing_secrets(settings, table)
+        missing += [Mistake(0, "", sentence) for sentence in settings.kafka_mistakes()]
         if missing:
             raise ConfigError(table.path, missing)
+        for sentence in retention_warnings(settings, table):
+            click.echo(f"{sentence} [warning]", err=True)
     parts = (
         count(len(table.sources), "source"),
         count(len(table.destinations), "destination"),

@@ -209,6 +209,14 @@ async def test_a_replay_that_settles_ends_its_letter_after_the_outcome() -> None
     assert world.published[1].key == DELIVERY.id.encode()
 
 
+@pytest.mark.parametrize(("replay", "ages"), [(0, 1), (1, 0)])
+async def test_a_replay_has_no_age(replay: int, ages: int) -> None:
+    around = World().surroundings()
+    await carry_out(consumed(replace(DELIVERY, replay=replay).to_record("deliveries.crm")), around)
+    (metric,) = around.metrics.delivery_age_s.collect()
+    assert sum(sample.value for sample in metric.samples if sample.name.endswith("_count")) == ages
+
+
 async def test_a_replay_whose_condition_no_longer_holds_is_skipped_and_ends_its_letter() -> None:
     world = World(route={"when": "body.n == 4"})
     await run(world, replace(DELIVERY, replay=1))
