@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$name; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check bench chaos replay-dlq secrets up down check-tools lock clean
+.PHONY: help setup run test lint format check dashboards bench chaos replay-dlq secrets up down check-tools lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +34,12 @@ run: setup ## start everything: Kafka, ingest and a worker; Ctrl-C stops it (ARG
 test: setup ## run all tests, those against a real Kafka included (ARGS="-k name …")
 	@$(BIN)/pytest $(ARGS)
 
-lint: setup ## check style, types, imports, and what deploys Headrace
+lint: setup ## check style, types, imports, what is generated, and what deploys Headrace
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m ops.grafana --check
 	@$(BIN)/python -m deploy.check
 
 format: setup ## let ruff repair and format what it can
@@ -47,6 +48,9 @@ format: setup ## let ruff repair and format what it can
 
 check: setup ## check the routing table (ARGS="--env" checks the secrets too)
 	@$(BIN)/headrace check $(ARGS)
+
+dashboards: setup ## write ops/grafana/dashboards/*.json anew from the code beside it
+	@$(BIN)/python -m ops.grafana
 
 bench: setup ## measure ingest and delivery
 	@bench/ingest $(ARGS)

@@ -69,7 +69,8 @@ class KafkaSettings:
             return KafkaRefused(f"Kafka at {self.bootstrap_servers} does not allow it: {error} (an ACL is missing)")
         fault = await find_fault(self.bootstrap_servers, self.security)
         if fault is None:
-            return KafkaUnavailable(f"Kafka at {self.bootstrap_servers} could not answer: {str(error) or 'it took too long'}")
+            reason = str(error) or "it took too long"
+            return KafkaUnavailable(f"Kafka at {self.bootstrap_servers} could not answer: {reason}")
         return (KafkaRefused if fault.refused else KafkaUnavailable)(fault.sentence)
 
     def producer(self, **options: Any) -> AIOKafkaProducer:

@@ -1,0 +1,1 @@
+"""What operating Headrace needs beside Headrace itself: dashboards, rules."""
