@@ -57,10 +57,12 @@ class Destination:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random_module.random,
         unix_time: Callable[[], float] = time.time,
+        on_circuit_opened: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Prepare a destination; `start` opens it.
 
-        ``secrets`` holds the values of ``settings.secret_envs()``, by the same keys.
+        ``secrets`` holds the values of ``settings.secret_envs()``, by the same keys. ``on_circuit_opened`` is called
+        with the last failure when the circuit opens that was closed, not when a probe failed.
         """
         self.name = name
         self.settings = settings
@@ -73,6 +75,9 @@ class Destination:
         self._metrics.circuit_open.set(0)
         rate = None if settings.rate is None else rate_per_s(settings.rate)
         self.limiter = RateLimiter(rate, now=now, sleep=sleep)
+        self._on_circuit_opened = on_circuit_opened
+        self._circuit: State = "closed"
+        self._last_failure = ""
         circuit = settings.circuit
         self.breaker = CircuitBreaker(
             circuit.failures, circuit.open_s, now=now, sleep=sleep, on_change=self._circuit_changed
@@ -147,6 +152,9 @@ class Destination:
         self._metrics.circuit_open.set(CIRCUIT_VALUES[state])
         write = log.warning if state == "open" else log.info
         write(f"circuit_{state}", destination=self.name)
+        was, self._circuit = self._circuit, state
+        if (was, state) == ("closed", "open"):
+            self._on_circuit_opened(self._last_failure)
 
 
 class _Round:
@@ -197,6 +205,8 @@ class _Round:
         finally:
             self._at.in_flight -= 1
             self._at._slots.release()
+        if error is not None:
+            self._at._last_failure = str(error)
         _report(admission, error)
         if error is not None:
             self._heed(error)

@@ -11,10 +11,11 @@ from connectors.registry import connector_names, load_connector
 from headrace.document import Node, read_document
 from headrace.mistakes import ConfigError, Keys, Mistake, closest
 from headrace.route_checks import Declared, check_routes
-from headrace.section_checks import check_destination, check_name, check_source
+from headrace.section_checks import check_destination, check_name, check_reserved, check_source
 from headrace.validation import Findings
 from ingest.scheme import load_scheme, scheme_names
 from ingest.sources import SourceSettings, source_model_for
+from streams.event import OWN_SOURCE
 from streams.routing import Routes, RouteSettings, compile_routes
 
 VERSION = 1
@@ -47,6 +48,12 @@ class RoutingTable:
     def dedup_ttl_s_max(self) -> int:
         """The longest time for which any source's ids are remembered."""
         return max((source.dedup_ttl_s for source in self.sources.values()), default=7 * 24 * 3600)
+
+    @property
+    def dedup_ttl_s(self) -> dict[str, int]:
+        """For how long each source's ids are remembered, by the sources that fan-out knows: Headrace's own too."""
+        own = {OWN_SOURCE: self.dedup_ttl_s_max}
+        return {**{name: source.dedup_ttl_s for name, source in self.sources.items()}, **own}
 
     @property
     def delays_s(self) -> list[int]:
@@ -125,6 +132,8 @@ def _section(table: Mapping[str, object], section: str, findings: Findings) -> d
     entries = {}
     for name, settings in value.items():
         check_name((section, name), name, findings)
+        if section == "sources":
+            check_reserved((section, name), name, findings)
         if isinstance(settings, dict):
             entries[name] = settings
         else:

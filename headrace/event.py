@@ -98,7 +98,7 @@ def _of_letter(letter: DeadLetter) -> dict[str, Any]:
 
 def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str]]:
     try:
-        routes = compile_routes(settings.table().routes).for_source(found.event.source)
+        routes = compile_routes(settings.table().routes).for_event(found.event)
         scope = found.event.scope(found.receipt, body_bytes_max=INFLATED_BYTES_MAX)
     except (ConfigError, MalformedBody, UnsupportedBody, BodyTooLarge):
         return []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.mistakes import closest
+from streams.event import format_time
 from streams.kafka import producing
-from streams.pauses import Pause, pause_record, publish, read_pauses, resume_record
+from streams.own_events import OwnEvents, destination_paused
+from streams.pauses import Pause, publish, read_pauses, resume_record
 
 
 class UnknownDestination(Exception):
@@ -15,16 +18,21 @@ class UnknownDestination(Exception):
 
 
 async def pause(settings: Settings, destination: str, reason: str) -> None:
-    """Pause ``destination`` and return when that is acknowledged.
+    """Pause ``destination``, tell the routes of Headrace's own events, and return when both are acknowledged.
 
     Raises:
         UnknownDestination: the routing table does not have it.
         KafkaUnavailable: the broker does not answer.
     """
-    _check(settings, destination)
-    record = pause_record(settings.topic_names, destination, reason, now_ms=int(time.time() * 1000))
-    async with producing(settings.kafka()) as producer:
-        await publish(producer, record)
+    table = _check(settings, destination)
+    kafka, names, now_ms = settings.kafka(), settings.topic_names, int(time.time() * 1000)
+    before = (await read_pauses(kafka, names)).get(destination)
+    paused = Pause(destination, reason, format_time(now_ms))
+    told = OwnEvents(names, table.compiled_routes).records(destination_paused(paused, now_ms=now_ms))
+    async with producing(kafka) as producer:
+        await publish(producer, paused.to_record(names.pauses))
+        for record in told if before is None else ():
+            await publish(producer, record)
 
 
 async def resume(settings: Settings, destination: str) -> Pause | None:
@@ -39,8 +47,9 @@ async def resume(settings: Settings, destination: str) -> Pause | None:
     return before
 
 
-def _check(settings: Settings, destination: str) -> None:
-    known = settings.table().destinations
-    if destination not in known:
-        suggestion = closest(destination, known, kind="destinations")
+def _check(settings: Settings, destination: str) -> RoutingTable:
+    table = settings.table()
+    if destination not in table.destinations:
+        suggestion = closest(destination, table.destinations, kind="destinations")
         raise UnknownDestination(f"the routing table has no destination {destination!r}: {suggestion}")
+    return table

@@ -14,8 +14,10 @@ from connectors.metrics import ConnectorMetrics
 from connectors.registry import load_connector
 from headrace.context import Settings
 from streams.deliver import DestinationQueue
+from streams.herald import Herald
 from streams.kafka import KafkaSettings
 from streams.metrics import StreamsMetrics
+from streams.own_events import OwnEvents
 from streams.pauses import Pauses
 from streams.routing import Routes
 from streams.topics import TopicNames
@@ -35,6 +37,8 @@ class Surroundings:
     producer: AIOKafkaProducer
     pauses: Pauses
     routes: Callable[[], Routes]
+    own_events: OwnEvents
+    herald: Herald
     metrics: StreamsMetrics
     connector_metrics: ConnectorMetrics
     watch: Callable[[asyncio.Future[None], str], None]
@@ -97,6 +101,9 @@ class DestinationQueues:
             load_connector(settings.connector),
             secrets=around.settings.destination_secrets(settings),
             metrics=around.connector_metrics,
+            on_circuit_opened=lambda reason: around.herald.circuit_opened(
+                name, reason=reason, open_s=settings.circuit.open_s
+            ),
         )
         try:
             await destination.start()
@@ -113,6 +120,8 @@ class DestinationQueues:
             producer=around.producer,
             routes=around.routes,
             pauses=around.pauses,
+            own_events=around.own_events,
+            herald=around.herald,
             metrics=around.metrics,
         )
         slots, capacity = destination.settings.concurrency, around.metrics.capacity_used_ratio

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from connectors.errors import PermanentError
 from connectors.registry import load_connector
 from headrace.config import RoutingTable
-from streams.event import Event, Receipt
+from streams.event import OWN_SOURCE, Event, Receipt
 from streams.expression import ExpressionError
 from streams.routing import Route
 
@@ -35,7 +35,9 @@ def rehearse(table: RoutingTable, event: Event, *, secrets: Iterable[str]) -> li
         MalformedBody, UnsupportedBody, BodyTooLarge: the event's body cannot be read.
     """
     masked = sorted((secret for secret in secrets if len(secret) >= MASKED_CHARS_MIN), key=len, reverse=True)
-    scope = event.scope(Receipt(event.source, 0, 0), body_bytes_max=table.sources[event.source].body_bytes_max)
+    source = table.sources.get(event.source)  # none for an event of Headrace's own
+    body_bytes_max = table.body_bytes_max if source is None else source.body_bytes_max
+    scope = event.scope(Receipt(event.source, 0, 0), body_bytes_max=body_bytes_max)
     return [_rehearse(route, table, event, scope, masked) for route in table.compiled_routes()]
 
 
@@ -43,8 +45,11 @@ def _rehearse(
     route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], secrets: list[str]
 ) -> Rehearsed:
     action = f"{route.destination}.{route.action}"
-    if route.sources is not None and event.source not in route.sources:
-        return Rehearsed(route.name, action, UNMATCHED, reason=f"it takes events of {', '.join(sorted(route.sources))}")
+    if not route.takes(event.source):
+        taken = f"every source but {OWN_SOURCE}" if route.sources is None else ", ".join(sorted(route.sources))
+        return Rehearsed(route.name, action, UNMATCHED, reason=f"it takes events of {taken}")
+    if event.about == route.destination:
+        return Rehearsed(route.name, action, UNMATCHED, reason=f"what is told about {event.about} does not go there")
     try:
         if not route.matches(scope):
             assert route.when is not None  # noqa: S101  for mypy: without a condition it matches

@@ -10,6 +10,7 @@ from connectors.registry import load_connector
 from headrace.mistakes import Keys, Mistake, closest, written
 from headrace.section_checks import leaves
 from headrace.validation import Findings
+from streams.event import OWN_SOURCE
 from streams.expression import Expression, ExpressionError, Template, has_expression
 from streams.routing import EVERY_SOURCE, RouteSettings
 
@@ -69,8 +70,9 @@ def _check_sources(value: object, declared: Declared, keys: Keys, findings: Find
     for place, name in leaves(value, keys):
         if declared.sources is None:
             return
-        if isinstance(name, str) and name not in declared.sources and (name != EVERY_SOURCE or place != keys):
-            findings.add(place, f"there is no source {name!r}", closest(name, declared.sources))
+        known = [*declared.sources, OWN_SOURCE]
+        if isinstance(name, str) and name not in known and (name != EVERY_SOURCE or place != keys):
+            findings.add(place, f"there is no source {name!r}", closest(name, known))
 
 
 def _check_expression(kind: type[Expression] | type[Template], text: str, keys: Keys, findings: Findings) -> None:

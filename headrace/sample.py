@@ -12,7 +12,7 @@ import orjson
 from ingest.scheme import MalformedEvent, load_scheme
 from ingest.signature import SignedRequest
 from ingest.sources import Source, SourceSettings
-from streams.event import UNTYPED, Event, body_sha256, dedup_id, parse_body
+from streams.event import ABOUT_HEADER, OWN_SOURCE, UNTYPED, Event, body_sha256, dedup_id, parse_body
 
 ROW_KEYS = frozenset({"method", "url", "headers", "body", "body_b64", "at"})
 
@@ -79,6 +79,23 @@ def sample_event(
         note = f"{error}: the id is made up, and the type too unless --type says it"
         event = _unidentified(name, request.body, content_type, content_encoding, now_ms)
     return Sample(replace(event, type=event_type or event.type), note, handshake)
+
+
+def sample_own_event(body: bytes, *, event_type: str | None, now_ms: int) -> Sample:
+    """Return the event of Headrace's own whose body is ``body``, as docs/reference/own-events.md shows them.
+
+    Raises:
+        BadSample: it is no JSON object.
+    """
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise BadSample(f"an event of the source {OWN_SOURCE} is a JSON object")
+    event = _unidentified(OWN_SOURCE, body, "application/json", "", now_ms)
+    about = {ABOUT_HEADER: str(fields["destination"])} if fields.get("destination") else {}
+    return Sample(replace(event, type=event_type or str(fields.get("type", UNTYPED)), headers=about))
 
 
 def _unidentified(name: str, body: bytes, content_type: str, content_encoding: str, now_ms: int) -> Event:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from headrace.mistakes import Keys
 from headrace.validation import ENV_NAME_MISTAKE, Findings
 from ingest.scheme import Scheme
+from streams.event import OWN_SOURCE, RESERVED_SOURCES
 from streams.routing import NAME_PATTERN
 
 DELAY_S_MAX = 6 * 24 * 3600  # the topics retries.<delay> keep their records for seven days
@@ -25,6 +26,14 @@ def check_name(keys: Keys, name: str, findings: Findings) -> None:
         findings.add(
             keys, f"the name must match {NAME_PATTERN.strip('^$')}", "lower-case letters, digits and -, at most 63"
         )
+
+
+def check_reserved(keys: Keys, name: str, findings: Findings) -> None:
+    """Note a source with a name that Headrace keeps for events that nobody posts."""
+    if name in RESERVED_SOURCES:
+        whose = "Headrace's own events" if name == OWN_SOURCE else "events that schedules make"
+        hint = f"choose another name; a route may take 'source: {name}' without it" if name == OWN_SOURCE else ""
+        findings.add(keys, f"the name {name!r} is reserved for {whose}", hint or "choose another name")
 
 
 def check_source(value: Mapping[str, object], scheme: Scheme, keys: Keys, findings: Findings) -> None:

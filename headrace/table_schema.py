@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from connectors.registry import connector_names, load_connector
 from headrace.config import VERSION
 from ingest.scheme import scheme_names
 from ingest.sources import source_model_for
+from streams.event import RESERVED_SOURCES
 from streams.routing import NAME_PATTERN, RouteSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -36,7 +38,7 @@ def table_schema() -> Schema:
         "additionalProperties": False,
         "properties": {
             "version": {"const": VERSION},
-            "sources": _section("scheme", {name: found[model] for name, model in sources.items()}),
+            "sources": _section("scheme", {name: found[model] for name, model in sources.items()}, RESERVED_SOURCES),
             "destinations": _section("connector", {name: found[model] for name, model in destinations.items()}),
             "routes": {"type": "array", "items": found[RouteSettings]},
         },
@@ -49,14 +51,14 @@ def _definition(reference: Schema, definitions: Schema) -> Schema:
     return definition
 
 
-def _section(key: str, references: dict[str, Schema]) -> Schema:
+def _section(key: str, references: dict[str, Schema], reserved: Iterable[str] = ()) -> Schema:
     """Return the schema of a mapping from names to entries whose ``key`` says which schema holds.
 
     ``if``/``then`` and not ``oneOf``: an editor can then name the one key that is wrong.
     """
     return {
         "type": ["object", "null"],
-        "propertyNames": {"pattern": NAME_PATTERN},
+        "propertyNames": {"pattern": NAME_PATTERN, **({"not": {"enum": sorted(reserved)}} if reserved else {})},
         "additionalProperties": {
             "type": "object",
             "required": [key],

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ from headrace.topics import ensure_topics
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
 from streams.app import FanOutApp
 from streams.depths import queue_groups
+from streams.event import OWN_TYPES
+from streams.herald import Herald
 from streams.kafka import KafkaUnavailable, wait_for_kafka
 from streams.metrics import StreamsMetrics
-from streams.pauses import Pauses, following
+from streams.own_events import OwnEvents
+from streams.pauses import Pauses, following, publish
 from streams.retries import Retries
 from streams.routing import Routes, compile_routes
 from streams.topics import TopicError
@@ -72,6 +76,7 @@ class Worker:
             admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
         )
         self._announce()
+        self.own_events = OwnEvents(self.names, lambda: self.routes, self.metrics)
         self.pauses = Pauses()
         self.queues: DestinationQueues | None = None
         self.fan_out: FanOutApp | None = None
@@ -167,7 +172,9 @@ class Worker:
         if self.delivers:
             if self._delays_s():
                 await self._start_retries(stack, producer)
-            self.queues = DestinationQueues(self._surroundings(producer))
+            herald = Herald(self.own_events, partial(publish, producer))
+            stack.push_async_callback(herald.stop)
+            self.queues = DestinationQueues(self._surroundings(producer, herald))
             stack.push_async_callback(self.queues.stop)
             await self.queues.change(self.table.destinations)
         self._spawn(stack, "watchdog", self._watch_progress())
@@ -179,13 +186,14 @@ class Worker:
             producer=producer,
             delays_s=self._delays_s(),
             destinations=lambda: frozenset(self.table.destinations),
+            own_events=self.own_events,
             metrics=self.metrics,
         )
         await retries.start()
         self._spawn(stack, "retries", retries.run())
         stack.push_async_callback(retries.stop)
 
-    def _surroundings(self, producer: AIOKafkaProducer) -> Surroundings:
+    def _surroundings(self, producer: AIOKafkaProducer, herald: Herald) -> Surroundings:
         return Surroundings(
             settings=self.settings,
             kafka=self.kafka,
@@ -193,6 +201,8 @@ class Worker:
             producer=producer,
             pauses=self.pauses,
             routes=lambda: self.routes,
+            own_events=self.own_events,
+            herald=herald,
             metrics=self.metrics,
             connector_metrics=self.connector_metrics,
             watch=self._watch,
@@ -202,7 +212,7 @@ class Worker:
         return FanOutApp(
             self.kafka,
             self.names,
-            {name: source.dedup_ttl_s for name, source in self.table.sources.items()},
+            self.table.dedup_ttl_s,
             lambda: self.routes,
             self.data_dir,
             self.metrics,
@@ -284,7 +294,8 @@ class Worker:
 
     def _announce(self) -> None:
         pairs = [(route.name, route.destination) for route in self.routes]
-        self.metrics.announce(sources=self.table.sources if self.fans_out else (), routes=pairs)
+        sources = self.table.dedup_ttl_s if self.fans_out else ()
+        self.metrics.announce(sources=sources, routes=pairs, own_events=OWN_TYPES)
 
     def _delays_s(self, table: RoutingTable | None = None) -> set[int]:
         return {delay_s for settings in (table or self.table).destinations.values() for delay_s in settings.delays_s}

@@ -14,12 +14,13 @@ import structlog
 
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
 from streams import outcome as outcomes
-from streams.dead_letter import Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
+from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
 from streams.event import BodyTooLarge, MalformedBody, UnreadableRecord, UnsupportedBody
 from streams.expression import ExpressionError
 from streams.metrics import StreamsMetrics
 from streams.outcome import outcome_of
+from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
 from streams.routing import Route, Routes
 from streams.topics import TopicNames
@@ -60,7 +61,8 @@ class Surroundings:
     """What carrying out needs from outside.
 
     ``send`` returns when the record is acknowledged. ``call`` carries out one round of attempts: action, rendered
-    parameters, idempotency key. ``pause`` pauses this destination, for a reason. ``now_s`` is Unix time.
+    parameters, idempotency key. ``pause`` pauses this destination, for a reason. ``own_events`` makes what is told of
+    a dead letter. ``now_s`` is Unix time.
     """
 
     destination: str
@@ -70,6 +72,7 @@ class Surroundings:
     send: Callable[[Record], Awaitable[None]]
     call: Call
     pause: Callable[[str], Awaitable[None]]
+    own_events: OwnEvents
     now_s: Callable[[], float]
     metrics: StreamsMetrics
 
@@ -113,6 +116,11 @@ class _Round:
             # The route was given another destination after fan-out: its queue, limits and circuit apply.
             moved = replace(self.delivery, destination=route.destination)
             await self.around.send(moved.to_record(self.around.names.deliveries(route.destination)))
+            return
+        if self.delivery.event.about == route.destination:
+            # Fan-out passes over it: the route was given this destination since.
+            detail = f"what is told about {route.destination} does not go there"
+            await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail=detail)
             return
         try:
             parameters = self._render(route)
@@ -195,7 +203,7 @@ class _Round:
             status=status,
             last_failure_ms=self._now_ms(),
         )
-        await self.around.send(failed_delivery(delivery, failure).to_record(self.around.names.dead_letter))
+        await _send_letter(failed_delivery(delivery, failure), self.around)
         self._log(outcomes.DEAD_LETTERED, error, stage=stage)
         await self._report(outcomes.DEAD_LETTERED, attempts=delivery.attempts, status=status, detail=str(error))
 
@@ -235,6 +243,13 @@ def retry_delay_s(delays_s: Iterable[int], wait_s: float) -> int:
     return next((delay_s for delay_s in ordered if delay_s >= wait_s), ordered[-1])
 
 
+async def _send_letter(letter: DeadLetter, around: Surroundings) -> None:
+    """Publish a dead letter and what is told of it; acknowledged, both, before the record that died is settled."""
+    await around.send(letter.to_record(around.names.dead_letter))
+    for record in around.own_events.records(dead_letter(letter, destination=around.destination)):
+        await around.send(record)
+
+
 async def _bury_unreadable(record: Consumed, error: UnreadableRecord, around: Surroundings) -> None:
     failure = Failure(
         stage="decode",
@@ -247,6 +262,6 @@ async def _bury_unreadable(record: Consumed, error: UnreadableRecord, around: Su
         first_failure_ms=int(around.now_s() * 1000),
     )
     letter = unreadable_record(record.key, record.value, record.headers, failure)
-    await around.send(letter.to_record(around.names.dead_letter))
+    await _send_letter(letter, around)
     log.warning("delivery_unreadable", destination=around.destination, letter=letter.id, error=str(error))
     around.metrics.deliveries.labels(around.destination, "", outcomes.DEAD_LETTERED).inc()

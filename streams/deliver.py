@@ -24,11 +24,14 @@ from connectors.destination import Destination, Interrupted
 from streams.assignment import Abandoned, Assignment, Commits, copy_of
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
 from streams.depths import Depth
+from streams.event import format_time
+from streams.herald import Herald
 from streams.kafka import SESSION_TIMEOUT_S, KafkaSettings
 from streams.membership import Membership
 from streams.metrics import StreamsMetrics
 from streams.offsets import Progress
-from streams.pauses import Pauses, pause_record, publish
+from streams.own_events import OwnEvents
+from streams.pauses import Pause, Pauses, publish
 from streams.record import Record
 from streams.routing import Routes
 from streams.topics import TopicNames
@@ -54,6 +57,8 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         producer: AIOKafkaProducer,
         routes: Callable[[], Routes],
         pauses: Pauses,
+        own_events: OwnEvents,
+        herald: Herald,
         metrics: StreamsMetrics,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -65,6 +70,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self.body_bytes_in_work = 0
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._metrics = pauses, metrics
+        self._own_events, self._herald = own_events, herald
         self._commit_s = metrics.commit_s.labels(destination.name)
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
@@ -277,10 +283,13 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             if self._pauses.version(self.destination.name) != version:
                 return
             log.error("destination_paused", destination=self.destination.name, reason=reason)
-            record = pause_record(self._names, self.destination.name, reason, now_ms=int(self._now_s() * 1000))
-            await publish(self._producer, record)
+            pause = Pause(self.destination.name, reason, format_time(int(self._now_s() * 1000)))
+            await publish(self._producer, pause.to_record(self._names.pauses))
             while self._pauses.version(self.destination.name) == version:
                 await self._change(0.05)
+            # Workers that are refused at the same moment all write: the one whose record is the first tells it.
+            if self._pauses.began(self.destination.name) == pause:
+                self._herald.paused(pause)
 
     # -- membership ---------------------------------------------------------------------------------------------
 
@@ -358,6 +367,7 @@ class _Work:
             send=self.send,
             call=self.call,
             pause=self.pause,
+            own_events=queue._own_events,
             now_s=queue._now_s,
             metrics=queue._metrics,
         )

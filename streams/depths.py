@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
+from streams.event import OWN_SOURCE
 from streams.kafka import KafkaSettings
 from streams.offsets import decode_settled
 from streams.topics import TopicNames
@@ -36,9 +37,9 @@ class Depth:
 def queue_groups(
     names: TopicNames, *, sources: Iterable[str], destinations: Iterable[str], delays_s: Iterable[int]
 ) -> dict[str, str]:
-    """Return each topic that is a queue, with the consumer group that works on it."""
+    """Return each topic that is a queue, that of Headrace's own events included, with the group that works on it."""
     return {
-        **{names.events(source): names.fan_out_group for source in sources},
+        **{names.events(source): names.fan_out_group for source in (*sources, OWN_SOURCE)},
         **{names.deliveries(name): names.deliver_group(name) for name in destinations},
         **{names.retries(delay_s): names.retries_group for delay_s in delays_s},
     }

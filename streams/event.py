@@ -23,6 +23,11 @@ UNTYPED = "webhook"  # CloudEvents requires a type; this one stands for events w
 KEPT_HEADER_PREFIX = "header."
 FORM_FIELDS_MAX = 10_000
 
+OWN_SOURCE = "headrace"  # of what Headrace itself has to tell: `streams.own_events`
+OWN_TYPES = ("dead_letter", "circuit_opened", "destination_paused")
+RESERVED_SOURCES = frozenset({OWN_SOURCE, "schedules"})  # no routing table declares them, and nobody can post to them
+ABOUT_HEADER = "headrace-destination"  # a kept header of own events: the destination whose trouble they tell
+
 RecordHeaders = Iterable[tuple[str, bytes]]
 _RECEIPT = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/([0-9]{1,9})/([0-9]{1,18})", re.ASCII)
 
@@ -91,6 +96,11 @@ class Event:
     def time(self) -> str:
         """The moment of acceptance as RFC 3339 in UTC with milliseconds."""
         return format_time(self.time_ms)
+
+    @property
+    def about(self) -> str:
+        """The destination that an own event is about; empty for every other event. It is never told to that one."""
+        return self.headers.get(ABOUT_HEADER, "") if self.source == OWN_SOURCE else ""
 
     def to_headers(self) -> list[tuple[str, bytes]]:
         """Return the record headers of this event; its value is ``body`` and its key ``key``."""

@@ -16,11 +16,12 @@ from typing import Protocol
 
 import structlog
 
-from streams.dead_letter import Failure, replayed_letter, tombstone, unmatched_delivery, unreadable_record
+from streams.dead_letter import DeadLetter, Failure, replayed_letter, tombstone, unmatched_delivery, unreadable_record
 from streams.delivery import Delivery
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.metrics import StreamsMetrics
 from streams.outcome import DEAD_LETTERED, outcome_of
+from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
 from streams.routing import Route, Routes
 from streams.topics import TopicNames
@@ -98,6 +99,7 @@ class FanOut:
         self._ensure_owned = ensure_owned
         self._now_ms = now_ms
         self._metrics = metrics
+        self._own_events = OwnEvents(names, routes, metrics)
         self._sleep = sleep
         self._in_flight: dict[bytes, asyncio.Event] = {}
 
@@ -113,7 +115,7 @@ class FanOut:
         try:
             event = read_event(record)
         except UnreadableRecord as error:
-            await self._publish(record, [self._unreadable(record, error)])
+            await self._publish(record, self._unreadable(record, error))
             outcome = UNREADABLE
         else:
             outcome = await self._fan_out_alone(record, event)
@@ -156,7 +158,7 @@ class FanOut:
         receipt = Receipt(record.source, record.partition, record.offset)
         follow_ups = []
         scope: dict[str, object] | None = None
-        for route in self._routes().for_source(record.source):
+        for route in self._routes().for_event(event):
             try:
                 if route.when is not None:  # parsing a body costs more than all the rest: only where it is looked at
                     scope = scope or event.scope(receipt, body_bytes_max=self._body_bytes_max)
@@ -188,11 +190,11 @@ class FanOut:
             else:
                 return
 
-    def _unreadable(self, record: Taken, error: UnreadableRecord) -> Record:
+    def _unreadable(self, record: Taken, error: UnreadableRecord) -> list[Record]:
         failure = self._failure("decode", record, error)
         letter = unreadable_record(record.key, record.value, record.headers, failure)
         log.warning("event_unreadable", source=record.source, letter=letter.id, error=str(error))
-        return letter.to_record(self._names.dead_letter)
+        return self._letter(letter, record)
 
     def _unmatched(self, record: Taken, event: Event, receipt: Receipt, route: Route, error: Exception) -> list[Record]:
         failure = self._failure("match", record, error)
@@ -217,7 +219,12 @@ class FanOut:
             destination=route.destination,
             error=str(error),
         )
-        return [letter.to_record(self._names.dead_letter), report.to_record(self._names.outcomes)]
+        return [*self._letter(letter, record), report.to_record(self._names.outcomes)]
+
+    def _letter(self, letter: DeadLetter, record: Taken) -> list[Record]:
+        """Return a dead letter and what is told of it."""
+        told = self._own_events.records(dead_letter(letter, source=record.source))
+        return [letter.to_record(self._names.dead_letter), *told]
 
     def _failure(self, stage: str, record: Taken, error: Exception) -> Failure:
         now_ms = self._now_ms()

@@ -48,6 +48,9 @@ class StreamsMetrics:
             buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
             registry=registry,
         )
+        self.own_events = Counter(
+            "headrace_own_events", "Events of the source headrace that were made.", ["type"], registry=registry
+        )
         self.rebalances = Counter(
             "headrace_rebalances", "Assignments that a consumer group gave this worker.", ["group"], registry=registry
         )
@@ -55,8 +58,12 @@ class StreamsMetrics:
             "headrace_assigned_partitions", "Partitions that this worker owns.", ["group"], registry=registry
         )
 
-    def announce(self, *, sources: Iterable[str], routes: Iterable[tuple[str, str]]) -> None:
-        """Make every series of these sources and (route, destination) pairs, at 0: a rate needs a first sample."""
+    def announce(
+        self, *, sources: Iterable[str], routes: Iterable[tuple[str, str]], own_events: Iterable[str] = ()
+    ) -> None:
+        """Make every series of these, routes with their destinations, at 0: a rate needs a first sample."""
+        for type_ in own_events:
+            self.own_events.labels(type_)
         for source in sources:
             for outcome in ("fanned_out", "duplicate", "unrouted", "unreadable"):
                 self.events.labels(source, outcome)

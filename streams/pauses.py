@@ -11,7 +11,6 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from streams.event import format_time
 from streams.kafka import KafkaSettings, read_topic, tail_topic
 from streams.record import Record
 from streams.topics import TopicNames
@@ -33,11 +32,6 @@ class Pause:
         return Record(topic, self.destination.encode(), value)
 
 
-def pause_record(names: TopicNames, destination: str, reason: str, *, now_ms: int) -> Record:
-    """Return the record that pauses ``destination``."""
-    return Pause(destination, reason, format_time(now_ms)).to_record(names.pauses)
-
-
 def resume_record(names: TopicNames, destination: str) -> Record:
     """Return the record that resumes ``destination``."""
     return Record(names.pauses, destination.encode(), None)
@@ -48,12 +42,17 @@ class Pauses:
 
     def __init__(self) -> None:
         self._paused: dict[str, Pause] = {}
+        self._began: dict[str, Pause] = {}
         self._versions: dict[str, int] = {}
         self.on_change: Callable[[str, bool], None] = lambda _destination, _paused: None
 
     def get(self, destination: str) -> Pause | None:
         """Return the destination's pause, or ``None`` while it is not paused."""
         return self._paused.get(destination)
+
+    def began(self, destination: str) -> Pause | None:
+        """Return the pause with which the destination was paused: the first since it was resumed, ``None`` as `get`."""
+        return self._began.get(destination)
 
     def version(self, destination: str) -> int:
         """Return a number that changes with each pause and resume of the destination."""
@@ -64,8 +63,10 @@ class Pauses:
         destination = (key or b"").decode(errors="replace")
         if value is None:
             self._paused.pop(destination, None)
+            self._began.pop(destination, None)
         else:
             self._paused[destination] = _read(destination, value)
+            self._began.setdefault(destination, self._paused[destination])
         self._versions[destination] = self.version(destination) + 1
         self.on_change(destination, value is not None)
 

@@ -18,12 +18,13 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.carry_out import retry_delay_s
-from streams.dead_letter import Failure, failed_delivery, unreadable_record
+from streams.dead_letter import DeadLetter, Failure, failed_delivery, unreadable_record
 from streams.delivery import Delivery
 from streams.event import UnreadableRecord
 from streams.kafka import KafkaSettings
 from streams.membership import Membership
 from streams.metrics import StreamsMetrics
+from streams.own_events import OwnEvents, dead_letter
 from streams.pauses import publish
 from streams.record import Record
 from streams.topics import TopicNames
@@ -61,12 +62,13 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         producer: AIOKafkaProducer,
         delays_s: set[int],
         destinations: Callable[[], frozenset[str]],
+        own_events: OwnEvents,
         metrics: StreamsMetrics,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._kafka, self._names, self._producer, self._metrics = kafka, names, producer, metrics
         self._delays_s = {names.retries(delay_s): delay_s for delay_s in sorted(delays_s)}
-        self._destinations = destinations
+        self._destinations, self._own_events = destinations, own_events
         self._now_s = now_s
         self._waiting: dict[TopicPartition, deque[Any]] = {}
         self._assigned: set[TopicPartition] = set()
@@ -133,8 +135,8 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                 due.setdefault(part, []).append(records.popleft())
         if not due:
             return False
-        sends = [publish(self._producer, self._forwarded(record)) for records in due.values() for record in records]
-        await asyncio.gather(*sends)
+        forwarded = [out for records in due.values() for record in records for out in self._forwarded(record)]
+        await asyncio.gather(*(publish(self._producer, record) for record in forwarded))
         try:
             await self._consumer.commit(
                 {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()}
@@ -144,7 +146,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             log.warning("commit_refused", group=self._names.retries_group, error=str(error))
         return True
 
-    def _forwarded(self, record: Any) -> Record:
+    def _forwarded(self, record: Any) -> list[Record]:
         now_ms = int(self._now_s() * 1000)
         place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         try:
@@ -153,14 +155,16 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             failure = Failure(
                 "decode", **place, error_class="UnreadableRecord", message=str(error), last_failure_ms=now_ms
             )
-            return unreadable_record(record.key, record.value, record.headers, failure).to_record(
-                self._names.dead_letter
-            )
+            return self._letter(unreadable_record(record.key, record.value, record.headers, failure))
         if delivery.destination not in self._destinations():
             message = f"the routing table has no destination {delivery.destination!r}"
             failure = Failure("route", **place, error_class="LookupError", message=message, last_failure_ms=now_ms)
-            return failed_delivery(delivery, failure).to_record(self._names.dead_letter)
-        return delivery.to_record(next_hop(delivery, self._delays_s, self._names, now_ms=now_ms))
+            return self._letter(failed_delivery(delivery, failure))
+        return [delivery.to_record(next_hop(delivery, self._delays_s, self._names, now_ms=now_ms))]
+
+    def _letter(self, letter: DeadLetter) -> list[Record]:
+        """Return a dead letter and what is told of it."""
+        return [letter.to_record(self._names.dead_letter), *self._own_events.records(dead_letter(letter))]
 
     async def _pause_until_due(self) -> None:
         now_s = self._now_s()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from streams.event import OWN_SOURCE, Event
 from streams.expression import Expression, ExpressionError, Scope, Template
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
@@ -24,7 +25,7 @@ class RouteSettings(BaseModel):
 
     name: Name = Field(description="Names the route in logs, metrics and delivery ids. Unique.")
     source: SourceName | Annotated[list[Name], Field(min_length=1)] = Field(
-        description='The source or list of sources whose events it takes; "*" is every source.'
+        description='The source or list of sources whose events it takes; "*" is every source but headrace.'
     )
     when: str | None = Field(
         None, description="A condition on `body`, `event` and `headers`; without one, every event is taken."
@@ -37,7 +38,7 @@ class RouteSettings(BaseModel):
 
     @property
     def sources(self) -> frozenset[str] | None:
-        """The sources whose events it takes; ``None`` stands for all."""
+        """The sources whose events it takes; ``None`` stands for all but Headrace's own."""
         if self.source == EVERY_SOURCE:
             return None
         return frozenset([self.source] if isinstance(self.source, str) else self.source)
@@ -45,7 +46,7 @@ class RouteSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A compiled route. ``sources`` ``None`` stands for all."""
+    """A compiled route. ``sources`` ``None`` stands for all but Headrace's own."""
 
     name: str
     sources: frozenset[str] | None
@@ -53,6 +54,10 @@ class Route:
     destination: str
     action: str
     parameters: Template
+
+    def takes(self, source: str) -> bool:
+        """Return whether it takes events of ``source``."""
+        return source != OWN_SOURCE if self.sources is None else source in self.sources
 
     def matches(self, scope: Scope) -> bool:
         """Return whether the condition holds for an event of one of its sources.
@@ -90,9 +95,14 @@ class Routes:
         """Return the routes that take events of ``source``, in the table's order."""
         found = self._by_source.get(source)
         if found is None:
-            found = tuple(route for route in self._routes if route.sources is None or source in route.sources)
+            found = tuple(route for route in self._routes if route.takes(source))
             self._by_source[source] = found
         return found
+
+    def for_event(self, event: Event) -> tuple[Route, ...]:
+        """Return the routes that take ``event``, conditions aside: no destination is told of its own trouble."""
+        routes = self.for_source(event.source)
+        return tuple(route for route in routes if route.destination != event.about) if event.about else routes
 
     def named(self, name: str) -> Route | None:
         """Return the route of this name, or ``None`` if it is no longer in the table."""

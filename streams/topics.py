@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
+from streams.event import OWN_SOURCE
 from streams.kafka import BATCH_BYTES_MAX, OVERHEAD_BYTES
 from streams.topic_configs import TopicError, change_configs, read_configs
 
@@ -148,14 +149,17 @@ def required_topics(
     events_retention_ms: int = 7 * DAY_MS,
     outcomes_retention_ms: int = 7 * DAY_MS,
 ) -> list[TopicSpec]:
-    """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``."""
+    """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``.
+
+    Headrace's own source has its topic always, so that a reload can add the first route that takes it.
+    """
     largest = max(*sources.values(), BATCH_BYTES_MAX) if sources else 1024 * 1024
     event_bytes, delivery_bytes, letter_bytes = (largest + n * OVERHEAD_BYTES for n in (1, 2, 3))
     specs = [
         TopicSpec(
             names.events(name), partitions, "delete", events_retention_ms, max(body, BATCH_BYTES_MAX) + OVERHEAD_BYTES
         )
-        for name, body in sources.items()
+        for name, body in {**sources, OWN_SOURCE: 0}.items()
     ]
     # No age empties a queue, for a destination may be paused for long: the workers trim what is settled.
     queues = [*(names.deliveries(n) for n in destinations), *(names.retries(n) for n in sorted(set(delays_s)))]

@@ -47,8 +47,12 @@ def command(
     """
     from headrace.sending import Shipment, send
     from ingest.sources import compile_source
+    from streams.event import OWN_SOURCE
 
     sources = settings.table().sources
+    if source_name == OWN_SOURCE:
+        refusal = "what Headrace tells by itself, nobody can post it; `headrace try headrace FILE` rehearses its routes"
+        raise click.UsageError(f"the source {OWN_SOURCE!r} is {refusal}", ctx)
     if source_name not in sources:
         raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
     found = sources[source_name]

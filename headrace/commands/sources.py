@@ -12,12 +12,17 @@ from headrace.options import with_settings
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a source.")
 @with_settings
 def command(settings: Settings, as_json: bool) -> None:
-    """List the sources: scheme, path, where the event id comes from, and the headers that are kept with each event."""
+    """List the sources: scheme, path, where the event id comes from, and the headers that are kept with each event.
+
+    The last is Headrace's own, to which nobody can post.
+    """
     import orjson
 
     from ingest.scheme import load_scheme
+    from streams.event import OWN_SOURCE, OWN_TYPES
 
-    for name, source in settings.table().sources.items():
+    table = settings.table()
+    for name, source in table.sources.items():
         scheme = load_scheme(source.scheme)
         kept = sorted({*scheme.kept_headers, *source.keep_headers})
         row = {
@@ -36,3 +41,9 @@ def command(settings: Settings, as_json: bool) -> None:
         click.echo(f"  secret:       {', '.join(source.secret_envs) or 'none: anybody can post'}")
         click.echo(f"  event id:     {source.event_id or 'as the scheme says'}")
         click.echo(f"  kept headers: {', '.join(kept) or 'none'}")
+    if as_json:
+        own = {"source": OWN_SOURCE, "scheme": None, "path": None, "event_types": OWN_TYPES}
+        click.echo(orjson.dumps({**own, "dedup_ttl_s": table.dedup_ttl_s[OWN_SOURCE]}).decode())
+        return
+    click.echo(f'{OWN_SOURCE}: Headrace\'s own events; nobody can post them, and "*" does not take them')
+    click.echo(f"  event types:  {', '.join(OWN_TYPES)}")

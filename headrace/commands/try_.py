@@ -44,14 +44,18 @@ def command(
     """
     from headrace.mistakes import closest
     from headrace.rehearsal import FAILED, rehearse
-    from headrace.sample import read_request, sample_event
+    from headrace.sample import read_request, sample_event, sample_own_event
+    from streams.event import OWN_SOURCE
 
     table = settings.table()
-    if source not in table.sources:
-        raise click.UsageError(f"there is no source {source!r}: {closest(source, table.sources)}")
-    request = read_request(file.read(), _headers(headers, content_type))
     now_ms = round(time.time() * 1000)
-    sample = sample_event(source, table.sources[source], request, event_type=event_type, now_ms=now_ms)
+    if source == OWN_SOURCE:
+        sample = sample_own_event(file.read(), event_type=event_type, now_ms=now_ms)
+    elif source in table.sources:
+        request = read_request(file.read(), _headers(headers, content_type))
+        sample = sample_event(source, table.sources[source], request, event_type=event_type, now_ms=now_ms)
+    else:
+        raise click.UsageError(f"there is no source {source!r}: {closest(source, [*table.sources, OWN_SOURCE])}")
     results = rehearse(table, sample.event, secrets=_secrets(settings, table))
     if as_json:
         _print_json(results)

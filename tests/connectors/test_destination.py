@@ -234,6 +234,23 @@ async def test_a_probe_that_is_not_made_gives_its_place_back(way):
     assert bed.destination.breaker.state == "closed"
 
 
+async def test_a_circuit_is_told_when_it_opens_and_not_while_its_probes_fail():
+    bed = Bed(retry={"attempts": 1}, circuit={"failures": 2, "open_s": 30})
+    reasons: list[str] = []
+    bed.destination._on_circuit_opened = reasons.append
+    bed.outcomes = [Unreachable(f"down {number}") for number in range(5)]
+    for _ in range(5):  # two open it, three are probes
+        with pytest.raises(Unreachable):
+            await bed.call()
+    assert reasons == ["down 1"]
+    await bed.call()
+    bed.outcomes = [Unreachable("down again")] * 2
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            await bed.call()
+    assert reasons == ["down 1", "down again"]
+
+
 async def test_one_probe_at_a_time_and_then_everybody():
     bed = Bed(retry={"attempts": 1}, circuit={"failures": 1}, concurrency=10)
     await failing(bed, 1)

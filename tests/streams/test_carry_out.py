@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -16,6 +17,7 @@ from streams.delivery import Delivery
 from streams.event import Event, Receipt
 from streams.metrics import StreamsMetrics
 from streams.outcome import Outcome
+from streams.own_events import OwnEvents
 from streams.record import Record
 from streams.routing import RouteSettings, compile_routes
 from streams.topics import TopicNames
@@ -38,6 +40,7 @@ class World:
 
     answers: list[Settled | Exception] = field(default_factory=lambda: [Settled()])
     route: dict[str, object] = field(default_factory=dict)
+    told: bool = False  # whether a route takes Headrace's own events
     fail_at: int = -1
     published: list[Record] = field(default_factory=list)
     calls: list[tuple[str, dict[str, object], str]] = field(default_factory=list)
@@ -52,7 +55,9 @@ class World:
             "action": "request",
             "with": {"n": "{{ body.n }}"},
         }
-        self.routes = compile_routes([RouteSettings.model_validate({**settings, **self.route})])
+        tell = {"name": "tell", "source": "headrace", "to": "slack", "action": "request"}
+        entries = [{**settings, **self.route}, *([tell] if self.told else [])]
+        self.routes = compile_routes([RouteSettings.model_validate(entry) for entry in entries])
 
     async def step(self) -> None:
         self.awaits += 1
@@ -86,6 +91,7 @@ class World:
             send=self.send,
             call=self.call,
             pause=self.pause,
+            own_events=OwnEvents(NAMES, lambda: self.routes),
             now_s=lambda: NOW_S,
             metrics=StreamsMetrics(CollectorRegistry()),
         )
@@ -241,10 +247,42 @@ async def test_a_replayed_unreadable_record_ends_its_letter_when_it_can_be_read(
     assert (tombstone.key, tombstone.value) == (b"deliveries.crm/1/2", None)
 
 
+async def test_a_dead_letter_is_told_before_the_record_is_settled() -> None:
+    world = World([PermanentError("the destination answered 422", status=422, attempts=1)], told=True)
+    await run(world)
+    assert [record.topic for record in world.published] == ["dead-letter", "events.headrace", "outcomes"]
+    record = world.published[1]
+    event = Event.from_record(record.key, record.value, record.headers)
+    assert (event.type, event.about) == ("dead_letter", "crm")
+    assert orjson.loads(event.body)["error"] == world.letter().failure.message
+
+
+async def test_an_unreadable_record_is_told_as_its_destination_s() -> None:
+    world = World(told=True)
+    await carry_out(Consumed("deliveries.crm", 1, 2, b"k", b"v", [("odd", b"\xff")]), world.surroundings())
+    (record,) = world.on("events.headrace")
+    assert Event.from_record(record.key, record.value, record.headers).about == "crm"
+
+
+async def test_the_death_of_an_own_event_is_a_letter_and_nothing_more() -> None:
+    world = World([PermanentError("no", status=400, attempts=1)], route={"source": "headrace"}, told=True)
+    await run(world, replace(DELIVERY, event=replace(EVENT, source="headrace")))
+    assert len(world.on("dead-letter")) == 1
+    assert not world.on("events.headrace")
+
+
+async def test_what_is_told_about_a_destination_does_not_go_there_by_a_route_that_was_changed() -> None:
+    world = World(route={"source": "headrace"})
+    about = replace(EVENT, source="headrace", headers={"headrace-destination": "crm"})
+    await run(world, replace(DELIVERY, event=about))
+    assert (world.calls, world.outcomes()) == ([], ["skipped"])
+
+
 SCENARIOS: dict[str, Callable[[], World]] = {
     "settled": World,
     "delayed": lambda: World([TransientError("503", attempts=3)]),
     "dead letter": lambda: World([PermanentError("400", status=400, attempts=1)]),
+    "dead letter that is told": lambda: World([PermanentError("400", status=400, attempts=1)], told=True),
 }
 
 

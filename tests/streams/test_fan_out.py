@@ -66,7 +66,7 @@ class World:
         return FanOut(
             names=NAMES,
             routes=lambda: self.routes,
-            dedup_ttl_s={"s": TTL_S, "other": TTL_S},
+            dedup_ttl_s={"s": TTL_S, "other": TTL_S, "headrace": TTL_S},
             body_bytes_max=1000,
             seen=self,
             send=self.send,
@@ -281,6 +281,57 @@ async def test_revoked_between_the_acks_and_the_mark_it_does_not_mark() -> None:
     with pytest.raises(Revoked):
         await world.carry_through(taken(event()))
     assert (world.rows, world.done) == ({}, [])
+
+
+TELL = RouteSettings(name="tell", source="headrace", to="slack", action="x")
+BROKEN = RouteSettings(name="broken", source="s", when="body.missing.deeper == 1", to="c", action="x")
+
+
+def told(world: World) -> list[Event]:
+    records = [record for record in world.published if record.topic == "events.headrace"]
+    return [Event.from_record(record.key, record.value, record.headers) for record in records]
+
+
+async def test_letters_of_fan_out_are_told_while_a_route_takes_them() -> None:
+    world = World([BROKEN])
+    await world.carry_through(taken(event()))
+    assert told(world) == []
+    world.routes = compile_routes([BROKEN, TELL])
+    await world.carry_through(taken(event("other"), 1))
+    await world.carry_through(Taken("events.s", "s", 0, 9, b"k", b"body", []))
+    assert [(e.type, e.about) for e in told(world)] == [("dead_letter", "c"), ("dead_letter", "")]
+
+
+async def test_an_own_event_that_cannot_be_read_or_matched_is_a_letter_and_nothing_more() -> None:
+    world = World([replace_route(BROKEN, source="headrace"), TELL])
+    own = Taken("events.headrace", "headrace", 0, 9, b"k", b"body", [])
+    assert await world.carry_through(own) == UNREADABLE
+    about = replace(event(source="headrace"), headers={"headrace-destination": "slack"})
+    read = replace(own, offset=10, value=about.body, headers=about.to_headers())
+    assert await world.carry_through(read) == FANNED_OUT
+    assert len(world.letters()) == 2
+    assert (told(world), world.deliveries()) == ([], [])  # nor is slack told about slack
+
+
+def replace_route(route: RouteSettings, **fields: object) -> RouteSettings:
+    return route.model_copy(update=fields)
+
+
+async def test_killed_at_every_await_what_died_is_told_at_last_and_under_one_id() -> None:
+    records = [taken(event("a"), 0), Taken("events.s", "s", 3, 1, b"k", b"body", [])]
+    kill_at, killed = 1, True
+    while killed:
+        world = World([BROKEN, TELL])
+        world.refusals = 1
+        killed = await live(world, records, kill_at)
+        letters = {(letter.id, letter.failure.stage) for letter in world.letters()}
+        assert len(world.done) <= len({e.id for e in told(world)})
+        await live(world, records, -1)
+        assert sorted(world.done) == [0, 1]
+        assert len({e.id for e in told(world)}) == 2
+        assert letters <= {(letter.id, letter.failure.stage) for letter in world.letters()}
+        kill_at += 1
+    assert kill_at > 10
 
 
 async def live(world: World, records: Sequence[Taken], kill_at: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.pauses import Pauses, pause_record, resume_record
+from streams.pauses import Pause, Pauses, resume_record
 from streams.topics import TopicNames
 
 NAMES = TopicNames()
@@ -11,7 +11,7 @@ NAMES = TopicNames()
 def test_the_newest_record_of_a_destination_counts() -> None:
     pauses, changes = Pauses(), []
     pauses.on_change = lambda destination, paused: changes.append((destination, paused))
-    pause = pause_record(NAMES, "crm", "401", now_ms=1000)
+    pause = Pause("crm", "401", "1970-01-01T00:00:01.000Z").to_record(NAMES.pauses)
     assert pause.value is not None
     pauses.apply(pause.key, pause.value)
     found = pauses.get("crm")

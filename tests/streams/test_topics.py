@@ -22,6 +22,7 @@ def test_every_part_of_the_flow_has_its_topic() -> None:
     assert set(specs()) == {
         "events.github",
         "events.orders",
+        "events.headrace",
         "deliveries.crm",
         "deliveries.log",
         "retries.60s",
