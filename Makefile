@@ -82,7 +82,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --cus
 
 lock: ## resolve requirements.lock, and those of the image and the checks, anew (needs uv)
 	$(LOCK) --upgrade --all-extras --output-file requirements.lock pyproject.toml
-	$(LOCK) --constraints requirements.lock --extra traces --output-file deploy/requirements.lock pyproject.toml
+	$(LOCK) --constraints requirements.lock --extra traces --extra email --extra postgres --extra s3 --output-file deploy/requirements.lock pyproject.toml
 	echo hatchling | $(LOCK) --constraints requirements.lock --output-file deploy/build.lock -
 	printf 'check-jsonschema\nhadolint-bin\n' | $(LOCK) --upgrade --output-file deploy/tools.lock -
 

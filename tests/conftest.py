@@ -11,10 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from headrace.broker import EmbeddedKafka
 from tests.harness import HeadraceProcess, KafkaForTests, Receiver
 from tests.ledger import MakeSystem, System
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what a test's command configured: a logger that was cached then would write past every later test."""
+    configure = structlog.configure
+    monkeypatch.setattr(
+        structlog, "configure", lambda **settings: configure(**{**settings, "cache_logger_on_first_use": False})
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ def _restored() -> Iterator[None]:
     for name, number in levels.items():
         logging.getLogger(name).setLevel(number)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:

@@ -187,7 +187,9 @@ def test_inflation_stops_at_the_limit() -> None:
         inflate(bomb, "gzip", body_bytes_max=1000)
 
 
-@pytest.mark.parametrize("broken", [b"", b"x", gzip.compress(b"abc")[:-3], gzip.compress(b"abc") + b"tail"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"x", gzip.compress(b"abc", mtime=0)[:-3], gzip.compress(b"abc", mtime=0) + b"tail"]
+)
 def test_broken_compression_is_malformed(broken: bytes) -> None:
     with pytest.raises(MalformedBody):
         inflate(broken, "gzip", body_bytes_max=1000)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, unreadable_record
 from streams.delivery import Delivery
@@ -187,12 +188,13 @@ async def test_the_herald_tries_until_the_broker_is_back_and_gives_up_what_is_re
     assert len(bed.published) == 1
 
 
-async def test_what_a_stop_leaves_unsent_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_what_a_stop_leaves_unsent_is_logged() -> None:
     bed = Bed("slack")
     bed.hangs = True
     bed.opened("crm")
-    await bed.herald.stop()
-    assert "own_event_unsent" in capsys.readouterr().out
+    with capture_logs() as lines:
+        await bed.herald.stop()
+    assert "own_event_unsent" in [line["event"] for line in lines]
     assert not bed.published
 
 
