@@ -31,8 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup ## start everything: Kafka, ingest and a worker; Ctrl-C stops it (ARGS="--port 8090 …")
 	@exec $(BIN)/headrace --log-format text run --echo-port 8089 $(ARGS)
 
+# In two processes, on one Kafka: most tests wait for others. ARGS="-n 0" runs them in one, ARGS="-n 4" in four.
 test: setup ## run all tests, those against a real Kafka included (ARGS="-k name …")
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup ## check style, types, imports, what is generated, and what deploys Headrace
 	@$(BIN)/ruff check .

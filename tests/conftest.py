@@ -1,11 +1,12 @@
-"""Fixtures that all tests share. One embedded Kafka serves the whole session.
+"""Fixtures that all tests share. One embedded Kafka serves the whole run, in however many processes (pytest-xdist).
 
-The suite is meant to run in one process: with pytest-xdist every worker would start a Kafka of its own.
+A module whose fixtures are costly and its own says ``pytestmark = pytest.mark.xdist_group(…)``, to stay in one process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import structlog
 from headrace.broker import EmbeddedKafka
 from tests.harness import HeadraceProcess, KafkaForTests, Receiver
 from tests.ledger import MakeSystem, System
+from tests.shared_kafka import shared_kafka
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +34,16 @@ def _logs_of_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaForTests]:
     """A Kafka that all tests share; each takes topics of its own from ``kafka.settings()``. Leave it running."""
-    yield from _kafka(tmp_path_factory.mktemp("kafka"))
+    own = tmp_path_factory.getbasetemp()
+    of_the_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with shared_kafka(of_the_run / "shared-kafka") as kafka:
+        yield kafka
 
 
 @pytest.fixture
 def own_kafka(tmp_path: Path) -> Iterator[KafkaForTests]:
     """A Kafka of this test alone, to freeze, kill and restart."""
-    yield from _kafka(tmp_path / "own-kafka")
-
-
-def _kafka(data_dir: Path) -> Iterator[KafkaForTests]:
-    broker = EmbeddedKafka(data_dir)
+    broker = EmbeddedKafka(tmp_path / "own-kafka")
     asyncio.run(broker.start())
     yield KafkaForTests(broker)
     asyncio.run(broker.stop())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import threading
@@ -21,9 +22,13 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> int:
-    """Return the first of ``count`` adjacent free ports, from below those that outgoing connections are given."""
+    """Return the first of ``count`` adjacent free ports, from below those that outgoing connections are given.
+
+    Each process of a test run has ports of its own: what one is about to bind must not look free to another.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     while True:
-        first = random.randrange(12_000, 32_000)
+        first = 12_000 + 2_500 * worker + random.randrange(2_500 - count)
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:

@@ -29,7 +29,7 @@ def settings(kafka: KafkaForTests, tmp_path: Path) -> Settings:
     path = tmp_path / "headrace.yaml"
     path.write_text(TABLE % "7d")
     prefix = f"t{uuid.uuid4().hex[:8]}-"
-    return Settings(path, tmp_path, kafka.broker.bootstrap_servers, prefix, environ={"HEADRACE_PARTITIONS": "2"})
+    return Settings(path, tmp_path, kafka.bootstrap_servers, prefix, environ={"HEADRACE_PARTITIONS": "2"})
 
 
 def topics(settings: Settings, *args: str, **env: str) -> Result:

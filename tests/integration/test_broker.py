@@ -22,6 +22,8 @@ from headrace.broker import BrokerError, EmbeddedKafka
 from streams.kafka import KafkaSettings, read_topic
 from tests.harness import KafkaForTests, eventually, processes_with
 
+pytestmark = pytest.mark.xdist_group("broker")  # its costly fixture is made once
+
 
 @pytest.fixture(scope="module")
 def formatted(tmp_path_factory: pytest.TempPathFactory, kafka: KafkaForTests) -> Path:

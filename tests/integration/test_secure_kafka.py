@@ -18,6 +18,8 @@ from tests.secure_kafka import PASSWORD, SCRAM_PASSWORD, STRANGER, SecureKafka
 
 AT_ONCE_S = 25.0  # a process that starts on a busy machine, and one look at the broker
 
+pytestmark = pytest.mark.xdist_group("secure-kafka")  # its costly fixture is made once
+
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
