@@ -14,12 +14,13 @@ from headrace.route_checks import Declared, check_routes
 from headrace.section_checks import check_destination, check_name, check_reserved, check_source
 from headrace.validation import Findings
 from ingest.scheme import load_scheme, scheme_names
+from ingest.settings import IngestSettings
 from ingest.sources import SourceSettings, source_model_for
 from streams.event import OWN_SOURCE
 from streams.routing import Routes, RouteSettings, compile_routes
 
 VERSION = 1
-SECTIONS = ("version", "sources", "destinations", "routes", "schedules")
+SECTIONS = ("version", "sources", "destinations", "routes", "schedules", "ingest")
 
 __all__ = ["ConfigError", "Mistake", "RoutingTable", "load_routing_table"]
 
@@ -34,6 +35,7 @@ class RoutingTable:
     routes: list[RouteSettings]
     warnings: list[Mistake] = field(default_factory=list)
     document: Node = field(default_factory=lambda: Node(0, {}), repr=False)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
 
     def compiled_routes(self) -> Routes:
         """Return the routes, ready to match and render."""
@@ -85,10 +87,11 @@ def load_routing_table(path: Path) -> RoutingTable:
     _check_top(table, findings)
     sources = _sources(_section(table, "sources", findings), findings)
     destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=path.parent)
+    ingest = _ingest(table.get("ingest"), findings)
     routes, warnings = check_routes(table.get("routes"), _declared(table), findings)
     if mistakes or findings.mistakes:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
-    return RoutingTable(path, sources, destinations, routes, warnings, document)
+    return RoutingTable(path, sources, destinations, routes, warnings, document, ingest)
 
 
 def _check_top(table: Mapping[str, object], findings: Findings) -> None:
@@ -153,6 +156,13 @@ def _sources(entries: Mapping[str, dict[str, object]], findings: Findings) -> di
         if settings is not None:
             sources[name] = settings
     return sources
+
+
+def _ingest(value: object, findings: Findings) -> IngestSettings:
+    if value is not None and not isinstance(value, dict):
+        findings.add(("ingest",), "must be a mapping of settings")
+        value = None
+    return findings.validate(IngestSettings, value or {}, ("ingest",)) or IngestSettings()
 
 
 def _destinations(

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from connectors.registry import connector_names, load_connector
 from headrace.config import VERSION
 from ingest.scheme import scheme_names
+from ingest.settings import IngestSettings
 from ingest.sources import source_model_for
 from streams.event import RESERVED_SOURCES
 from streams.routing import NAME_PATTERN, RouteSettings
@@ -24,7 +25,7 @@ def table_schema() -> Schema:
     """Return the schema, complete in itself, by JSON Schema draft 2020-12."""
     sources = {name: source_model_for(name) for name in scheme_names()}
     destinations = {name: load_connector(name).settings_model for name in connector_names()}
-    models: list[type[BaseModel]] = [*sources.values(), *destinations.values(), RouteSettings]
+    models: list[type[BaseModel]] = [*sources.values(), *destinations.values(), RouteSettings, IngestSettings]
     references, definitions = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     found = {model: reference for (model, _), reference in references.items()}
     actions = sorted({action for name in destinations for action in load_connector(name).actions})
@@ -41,6 +42,7 @@ def table_schema() -> Schema:
             "sources": _section("scheme", {name: found[model] for name, model in sources.items()}, RESERVED_SOURCES),
             "destinations": _section("connector", {name: found[model] for name, model in destinations.items()}),
             "routes": {"type": "array", "items": found[RouteSettings]},
+            "ingest": {"anyOf": [found[IngestSettings], {"type": "null"}]},
         },
         "$defs": definitions["$defs"],
     }
