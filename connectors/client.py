@@ -21,13 +21,14 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from connectors.answers import LIMIT_HEADERS, error_for, exhausted_s, explain
+from connectors.attempt import EXCERPT_CHARS_MAX
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import CallError, PermanentError, TransientError, Unreachable
+from connectors.masking import Mask
 
 ANSWER_BYTES_MAX = 1024 * 1024  # of an answer's body; what follows is not read, and its connection closed
 EXPLANATION_CHARS_MAX = 200
 KEEPALIVE_S = 15.0
-MASKED_CHARS_MIN = 4  # a shorter secret would blot out ordinary words
 
 # Not asked for, so nothing has to be inflated within bounds.
 BASE_HEADERS = {"user-agent": "headrace", "accept": "*/*", "accept-encoding": "identity"}
@@ -76,7 +77,7 @@ class Session:
         self._headers = {**BASE_HEADERS, **({k.lower(): v for k, v in endpoint.headers.items()} if endpoint else {})}
         # Parsing takes a tenth of a call, and the paths of most routes are few. 256 paths of 8 KiB are 2 MiB at most.
         self._url = lru_cache(maxsize=256)(self._join)
-        self._secrets = [secret for secret in secrets if len(secret) >= MASKED_CHARS_MIN]
+        self.mask = Mask(secrets)
         self._on_exhausted = on_exhausted
         self._unix_time = unix_time
         self._transport: AiohttpTransport | None = None
@@ -152,13 +153,16 @@ class Session:
             return Answer(status, headers, body, truncated)
         error = error_for(status, limits, now_s=now_s, explanation=self._explanation(body))
         assert error is not None  # noqa: S101  for mypy: only 2xx gives None
+        error.excerpt = self._excerpt(body)
         raise error
 
     def _explanation(self, body: bytes) -> str:
-        text = explain(body)
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:EXPLANATION_CHARS_MAX]
+        return self.mask.text(explain(body))[:EXPLANATION_CHARS_MAX]
+
+    def _excerpt(self, body: bytes) -> str:
+        # Masked before it is cut: a secret across the cut would be cut in two, and not be found.
+        text = body[: 4 * (EXCERPT_CHARS_MAX + self.mask.chars_max)].decode(errors="replace")
+        return self.mask.text(text)[:EXCERPT_CHARS_MAX]
 
 
 @dataclass(slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random as random_module
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from connectors.attempt import EXCERPT_CHARS_MAX, Attempt
 from connectors.breaker import Admission, CircuitBreaker, State
 from connectors.client import Session
 from connectors.connector import Action, Call, Connector, DestinationSettings
@@ -30,6 +32,9 @@ from connectors.retry import call_with_retries
 from connectors.settings import rate_per_s
 
 __all__ = ["Destination", "Interrupted", "Settled"]
+
+FAILURES_KEPT = 3
+DELIVERY_ID_CHARS = 64  # what follows in an idempotency key is a replay's number
 
 log = structlog.get_logger("connectors")
 
@@ -71,6 +76,7 @@ class Destination:
         self._now = now
         self._sleep = sleep
         self._random = random
+        self._unix_time = unix_time
         self._metrics = metrics.of(name)
         self._metrics.circuit_open.set(0)
         rate = None if settings.rate is None else rate_per_s(settings.rate)
@@ -136,7 +142,8 @@ class Destination:
             TransientError: every attempt failed, or the wait asked for is too long; ``retry_after_s`` has it.
             CredentialsRefused: 401 or 403.
             Interrupted: a wait was ended by `interrupt_backoff` or `close`.
-            Each `CallError` has ``attempts`` and, if there was an answer, ``status``. Cancellation propagates.
+            Each `CallError` has ``attempts``, its last ``failures`` and, if there was an answer, ``status``.
+            Cancellation propagates.
         """
         chosen = self._connector.actions.get(action)
         if chosen is None:
@@ -160,7 +167,17 @@ class Destination:
 class _Round:
     """The attempts of one call of `Destination.call`."""
 
-    __slots__ = ("_action", "_arguments", "_at", "_attempts", "_before_attempt", "_key", "_period", "_status")
+    __slots__ = (
+        "_action",
+        "_arguments",
+        "_at",
+        "_attempts",
+        "_before_attempt",
+        "_failures",
+        "_key",
+        "_period",
+        "_status",
+    )
 
     def __init__(
         self,
@@ -177,6 +194,7 @@ class _Round:
         self._before_attempt = before_attempt
         self._period = at._interruption.period
         self._attempts = 0
+        self._failures: deque[Attempt] = deque(maxlen=FAILURES_KEPT)
         self._status: int | None = None
 
     async def run(self) -> Settled:
@@ -186,6 +204,7 @@ class _Round:
             )
         except CallError as error:
             error.attempts = self._attempts
+            error.failures = tuple(self._failures)
             raise
         return Settled(self._attempts, self._status)
 
@@ -242,7 +261,7 @@ class _Round:
         self._attempts += 1
         client = at._session.client(self._key)
         call = Call(client, at.settings, self._key, at.name, at._secrets, at._prepared)
-        started_s = at._now()
+        started_s, time_ms = at._now(), int(at._unix_time() * 1000)
         error: CallError | None = None
         try:
             async with asyncio.timeout(at.settings.timeout_s):
@@ -255,8 +274,30 @@ class _Round:
             # A defect of the action, not of the delivery: nothing is lost while it is being mended.
             error = TransientError(f"the action {self._action.name} raised {place_of(raised)}")
         self._status = client.status
-        at._metrics.attempted(error, at._now() - started_s)
+        duration_s = at._now() - started_s
+        at._metrics.attempted(error, duration_s)
+        if error is not None:
+            self._note(error, time_ms, duration_s)
         return error
+
+    def _note(self, error: CallError, time_ms: int, duration_s: float) -> None:
+        """Keep and log a failed attempt; only here does a text leave that a service, or a user's code, has written."""
+        mask = self._at._session.mask
+        text, excerpt = mask.text(str(error)), mask.text(error.excerpt)[:EXCERPT_CHARS_MAX]
+        error.args = (text,)
+        failure = Attempt(time_ms, round(duration_s, 4), error.status, text, excerpt)
+        self._failures.append(failure)
+        log.warning(
+            "attempt_failed",
+            destination=self._at.name,
+            action=self._action.name,
+            delivery_id=self._key[:DELIVERY_ID_CHARS],
+            attempt=self._attempts,
+            status=error.status,
+            duration_s=failure.duration_s,
+            error=text,
+            **({"answer": excerpt} if excerpt else {}),
+        )
 
     def _heed(self, error: CallError) -> None:
         """Leave the whole destination alone for as long as it asks."""

@@ -5,17 +5,23 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from connectors.attempt import Attempt
+
 
 class CallError(Exception):
     """A call that failed. ``status`` is the HTTP status if there was one; ``attempts`` counts the calls made in all.
 
-    The text explains the failure to a person and never holds a credential.
+    The text explains the failure to a person and never holds a credential. ``excerpt`` is the beginning of the
+    answer's body, secrets masked, and empty without an answer. ``failures`` are the last attempts of the round,
+    oldest first: `connectors.destination` fills them in.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, attempts: int = 0) -> None:
+    def __init__(self, message: str, *, status: int | None = None, attempts: int = 0, excerpt: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.attempts = attempts
+        self.excerpt = excerpt
+        self.failures: tuple[Attempt, ...] = ()
 
 
 class PermanentError(CallError):
@@ -29,9 +35,15 @@ class TransientError(CallError):
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, attempts: int = 0, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        attempts: int = 0,
+        excerpt: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(message, status=status, attempts=attempts)
+        super().__init__(message, status=status, attempts=attempts, excerpt=excerpt)
         self.retry_after_s = retry_after_s
 
 

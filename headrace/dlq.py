@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 from headrace.context import Settings
+from streams.delivery import FAILURES_HEADER, read_failures
 from streams.event import format_time
 from streams.kafka import producing
 from streams.letters import Letters, Selection, Stored, with_bodies
@@ -93,4 +95,8 @@ def describe(stored: Stored) -> dict[str, object]:
         "topic": failure.topic,
         "partition": failure.partition,
         "offset": failure.offset,
+        "last_attempts": [
+            {**asdict(attempt), "time": format_time(attempt.time_ms)}
+            for attempt in read_failures(dict(letter.headers).get(FAILURES_HEADER, b""))
+        ],
     }

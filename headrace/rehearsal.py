@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from connectors.errors import PermanentError
+from connectors.masking import Mask
 from connectors.registry import load_connector
 from headrace.config import RoutingTable
 from streams.event import OWN_SOURCE, Event, Receipt
 from streams.expression import ExpressionError
 from streams.routing import Route
 
-MASK = "***"
-MASKED_CHARS_MIN = 4  # a shorter secret would blot out half of the text
 MATCHED, UNMATCHED, FAILED = "matched", "unmatched", "failed"
 
 
@@ -34,16 +33,14 @@ def rehearse(table: RoutingTable, event: Event, *, secrets: Iterable[str]) -> li
     Raises:
         MalformedBody, UnsupportedBody, BodyTooLarge: the event's body cannot be read.
     """
-    masked = sorted((secret for secret in secrets if len(secret) >= MASKED_CHARS_MIN), key=len, reverse=True)
+    mask = Mask(secrets)
     source = table.sources.get(event.source)  # none for an event of Headrace's own
     body_bytes_max = table.body_bytes_max if source is None else source.body_bytes_max
     scope = event.scope(Receipt(event.source, 0, 0), body_bytes_max=body_bytes_max)
-    return [_rehearse(route, table, event, scope, masked) for route in table.compiled_routes()]
+    return [_rehearse(route, table, event, scope, mask) for route in table.compiled_routes()]
 
 
-def _rehearse(
-    route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], secrets: list[str]
-) -> Rehearsed:
+def _rehearse(route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], mask: Mask) -> Rehearsed:
     action = f"{route.destination}.{route.action}"
     if not route.takes(event.source):
         taken = f"every source but {OWN_SOURCE}" if route.sources is None else ", ".join(sorted(route.sources))
@@ -56,30 +53,14 @@ def _rehearse(
             return Rehearsed(route.name, action, UNMATCHED, reason=f"the condition is false: {route.when.source}")
     except ExpressionError as error:
         reason = f"the condition cannot be evaluated: {error}"
-        return Rehearsed(route.name, action, FAILED, reason=_masked_text(reason, secrets))
+        return Rehearsed(route.name, action, FAILED, reason=mask.text(reason))
     try:
         parameters = route.render(scope)
         connector = load_connector(table.destinations[route.destination].connector)
         connector.actions[route.action].read(parameters)
     except ExpressionError as error:
         reason = f"the mapping cannot be rendered: {error}"
-        return Rehearsed(route.name, action, FAILED, reason=_masked_text(reason, secrets))
+        return Rehearsed(route.name, action, FAILED, reason=mask.text(reason))
     except PermanentError as error:
-        return Rehearsed(route.name, action, FAILED, _masked(parameters, secrets), _masked_text(str(error), secrets))
-    return Rehearsed(route.name, action, MATCHED, _masked(parameters, secrets))
-
-
-def _masked(value: object, secrets: list[str]) -> object:
-    if isinstance(value, str):
-        return _masked_text(value, secrets)
-    if isinstance(value, Mapping):
-        return {_masked_text(key, secrets): _masked(item, secrets) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, secrets) for item in value]
-    return value
-
-
-def _masked_text(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return text
+        return Rehearsed(route.name, action, FAILED, mask.value(parameters), mask.text(str(error)))
+    return Rehearsed(route.name, action, MATCHED, mask.value(parameters))

@@ -150,11 +150,11 @@ class _Round:
             except CredentialsRefused as error:
                 await self.around.pause(str(error))  # the next call waits until the destination is resumed
             except PermanentError as error:
-                self.delivery = self.delivery.after_failure(attempts=error.attempts, now_ms=self._now_ms())
+                self.delivery = self.delivery.after_failure(error, now_ms=self._now_ms())
                 await self._bury("call", error)
                 return
             except TransientError as error:
-                self.delivery = self.delivery.after_failure(attempts=error.attempts, now_ms=self._now_ms())
+                self.delivery = self.delivery.after_failure(error, now_ms=self._now_ms())
                 await self._postpone(error, stage="retry")
                 return
             else:

@@ -7,8 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import orjson
+
+from connectors.attempt import Attempt
+from connectors.errors import CallError
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.record import Record
+
+FAILURES_HEADER = "headrace-failures"
+FAILURES_KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Delivery:
     ``round`` counts the stays in ``retries.<delay>`` so far, ``attempts`` the calls made in all, and ``replay`` the
     replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
     its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
-    ``first_failure_ms`` is 0 until an attempt failed.
+    ``first_failure_ms`` is 0 until an attempt failed, and ``failures`` are the last attempts that did, oldest first.
     """
 
     event: Event
@@ -31,6 +38,7 @@ class Delivery:
     key_replay: int = 0
     not_before_ms: int = 0
     first_failure_ms: int = 0
+    failures: tuple[Attempt, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -62,6 +70,7 @@ class Delivery:
             ("headrace-destination", self.destination.encode()),
             ("headrace-receipt", str(self.receipt).encode()),
             *((name, b"%d" % number) for name, number in numbers.items() if number),
+            *([(FAILURES_HEADER, orjson.dumps(self.failures))] if self.failures else []),
         ]
 
     @classmethod
@@ -86,21 +95,36 @@ class Delivery:
                 key_replay=_number(fields, "headrace-key-replay"),
                 not_before_ms=_number(fields, "headrace-not-before"),
                 first_failure_ms=_number(fields, "headrace-first-failure"),
+                failures=read_failures(fields.get(FAILURES_HEADER, b"")),
             )
         except KeyError as error:
             raise UnreadableRecord(f"the record has no header {error.args[0]}") from error
         except ValueError as error:
             raise UnreadableRecord(f"a record header cannot be read: {error}") from error
 
-    def after_failure(self, *, attempts: int, now_ms: int) -> Delivery:
-        """Return this delivery with ``attempts`` more calls behind it and the time of its first failure kept."""
-        first = self.first_failure_ms or now_ms
-        return replace(self, attempts=self.attempts + attempts, first_failure_ms=first)
+    def after_failure(self, error: CallError, *, now_ms: int) -> Delivery:
+        """Return this delivery with the calls of a failed round behind it, and the time of its first failure kept."""
+        return replace(
+            self,
+            attempts=self.attempts + error.attempts,
+            first_failure_ms=self.first_failure_ms or now_ms,
+            failures=(*self.failures, *error.failures)[-FAILURES_KEPT:],
+        )
 
 
 def delivery_id(source: str, dedup_id: str, route: str) -> str:
     """Return the hex SHA-256 that names one event on one route, the same on every worker, retry and replay."""
     return hashlib.sha256("\0".join((source, dedup_id, route)).encode()).hexdigest()
+
+
+def read_failures(raw: bytes) -> tuple[Attempt, ...]:
+    """Read the last failed attempts back; what explains a failure must not cause one, so anything else gives none."""
+    if not raw:
+        return ()
+    try:
+        return tuple(Attempt(**fields) for fields in orjson.loads(raw))
+    except (orjson.JSONDecodeError, TypeError):
+        return ()
 
 
 def _number(fields: dict[str, bytes], name: str) -> int:

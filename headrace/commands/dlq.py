@@ -106,6 +106,7 @@ def list_(settings: Settings, *, selection: Any, as_json: bool) -> None:
 def show(settings: Settings, *, letter_id: str, body: bool, as_json: bool) -> None:
     """Show everything about one dead letter; ID is its id or the beginning of it."""
     from headrace.dlq import describe, read_body, read_letters
+    from streams.delivery import FAILURES_HEADER
     from streams.letters import Selection
 
     async def read() -> tuple[list[Any], bytes | None]:
@@ -117,21 +118,35 @@ def show(settings: Settings, *, letter_id: str, body: bool, as_json: bool) -> No
         many = f"{len(letters)} letters begin with {letter_id}: give more of the id"
         raise click.ClickException(many if letters else f"no outstanding dead letter {letter_id}")
     row = describe(letters[0])
-    row["headers"] = {name: value.decode(errors="replace") for name, value in letters[0].letter.headers}
+    row["headers"] = {
+        name: value.decode(errors="replace") for name, value in letters[0].letter.headers if name != FAILURES_HEADER
+    }
     if raw is not None:
         row["body"] = raw.decode(errors="backslashreplace")
     if as_json:
         _print_json([row])
         return
-    headers, text = row.pop("headers"), row.pop("body", None)
+    headers, text, attempts = row.pop("headers"), row.pop("body", None), row.pop("last_attempts")
     for name, value in row.items():
         if value not in (None, ""):
             click.echo(f"{name + ':':15}{value}")
+    _print_attempts(attempts)
     click.echo("headers:")
     for name, value in dict(headers).items():  # type: ignore[call-overload]  # a dict by the line above
         click.echo(f"  {name}: {value}")
     if text is not None:
         click.echo(f"body:\n{text}")
+
+
+def _print_attempts(attempts: Any) -> None:
+    if attempts:
+        click.echo("last attempts:")
+    for attempt in attempts:
+        click.echo(f"  {attempt['time']}  after {attempt['duration_s']:.3f} s: {_printable(attempt['error'])}")
+        if attempt["excerpt"]:
+            click.echo("    the answer began with:")
+            for line in attempt["excerpt"].splitlines():
+                click.echo(f"    | {_printable(line)}")
 
 
 @command.command
@@ -253,3 +268,8 @@ def _print_json(rows: list[Any]) -> None:
 def _first_line(text: str, chars_max: int) -> str:
     line = text.partition("\n")[0]
     return line if len(line) <= chars_max else line[: chars_max - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """Return text without control characters: what a service answered must not steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from connectors.connector import Call, Connector
 from connectors.destination import Destination, Interrupted
@@ -21,7 +22,7 @@ from tests.connectors.clock import Clock, never
 class Bed:
     """A destination whose one action does as told: an exception is raised, an event awaited."""
 
-    def __init__(self, clock=None, sleep=None, **keys):
+    def __init__(self, clock=None, sleep=None, secrets=None, **keys):
         self.clock = clock or Clock()
         self.registry = CollectorRegistry()
         self.outcomes: list[Any] = []
@@ -50,7 +51,7 @@ class Bed:
             "bed",
             settings,
             connector,
-            secrets={},
+            secrets=secrets or {},
             metrics=ConnectorMetrics(self.registry),
             now=self.clock,
             sleep=sleep or self.clock.sleep,
@@ -355,3 +356,32 @@ async def test_close_ends_all_waits():
     await settle()
     await bed.destination.close()
     assert all(isinstance(r, Interrupted) for r in await asyncio.gather(*tasks, return_exceptions=True))
+
+
+async def test_the_last_three_attempts_explain_a_failed_round():
+    bed = Bed(retry={"attempts": 4, "backoff_s": [1, 1]})
+    bed.outcomes = [
+        Unreachable("no connection"),
+        TransientError("500", status=500, excerpt="x" * 5000),
+        TimeoutError(),
+        TransientError("503", status=503, excerpt="busy"),
+    ]
+    with capture_logs() as logs, pytest.raises(TransientError) as caught:
+        await bed.call()
+    kept = caught.value.failures
+    assert [(failure.status, failure.excerpt[:4]) for failure in kept] == [(500, "xxxx"), (None, ""), (503, "busy")]
+    assert len(kept[0].excerpt) == 2048
+    assert "10 s" in kept[1].error
+    logged = [line for line in logs if line["event"] == "attempt_failed"]
+    assert [line["attempt"] for line in logged] == [1, 2, 3, 4]
+    assert [line.get("answer", "")[:4] for line in logged] == ["", "xxxx", "", "busy"]
+
+
+async def test_nothing_that_is_kept_of_a_failure_holds_a_secret():
+    bed = Bed(secrets={"token_env": "s3cret token"}, retry={"attempts": 1})
+    bed.outcomes = [TransientError("refused: s3cret token", excerpt='{"seen": "s3cret%20token"}')]
+    with capture_logs() as logs, pytest.raises(TransientError) as caught:
+        await bed.call()
+    text = f"{caught.value} {caught.value.failures} {logs}"
+    assert "s3cret" not in text
+    assert text.count("***") >= 4

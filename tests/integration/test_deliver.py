@@ -139,6 +139,8 @@ async def test_a_refused_call_is_a_dead_letter_at_once_and_its_replay_has_a_key_
     (event,) = await scenario.publish("orders", bodies(1))
     (stored,) = await eventually(lambda: _when(scenario.letters(), lambda found: len(found) == 1))
     assert (stored.letter.failure.stage, stored.letter.failure.status) == ("call", 400)
+    shown = await scenario.command("dlq", "show", stored.letter.id[:12])
+    assert "| no such order" in shown.stdout, shown.tail()
     receiver.answers["/orders"] = Answer()
     await scenario.command("dlq", "replay", "--yes", "--id", stored.letter.id[:12])
     await eventually(lambda: _when(scenario.letters(), lambda found: not found))

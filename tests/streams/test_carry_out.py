@@ -10,6 +10,7 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
+from connectors.attempt import Attempt
 from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 from streams.carry_out import Consumed, Surroundings, carry_out, retry_delay_s
 from streams.dead_letter import LETTER_HEADER, DeadLetter
@@ -159,6 +160,28 @@ async def test_a_spent_budget_becomes_a_dead_letter_that_says_why() -> None:
     assert "503" in letter.failure.message
     assert (letter.failure.topic, letter.failure.partition, letter.failure.offset) == ("deliveries.crm", 2, 9)
     assert world.outcomes() == ["dead_lettered"]
+
+
+async def test_a_dead_letter_carries_the_last_three_attempts_of_all_rounds() -> None:
+    def failed(*errors: str) -> TransientError:
+        error = TransientError(errors[-1], status=503, attempts=len(errors))
+        error.failures = tuple(Attempt(1000, 0.5, 503, text, "<busy>") for text in errors)
+        return error
+
+    world = World([failed("a", "b")])
+    await run(world)
+    (record,) = world.on("retries.60s")
+    waiting = Delivery.from_record(record.key, record.value, record.headers)
+    world = World([failed("c", "d")])
+    await run(world, replace(waiting, round=2))
+    assert world.letter().delivery().failures == tuple(Attempt(1000, 0.5, 503, text, "<busy>") for text in "bcd")
+
+
+async def test_failures_that_cannot_be_read_are_passed_over() -> None:
+    record = DELIVERY.to_record("deliveries.crm")
+    for raw in (b"{", b"[1]", b'[{"x": 1}]'):
+        headers = [*record.headers, ("headrace-failures", raw)]
+        assert Delivery.from_record(record.key, record.value, headers).failures == ()
 
 
 @pytest.mark.parametrize(("status", "key_replay"), [(400, 1), (404, 1), (409, 0), (429, 0), (None, 0)])
