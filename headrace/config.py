@@ -11,7 +11,7 @@ from connectors.registry import connector_names, load_connector
 from headrace.document import Node, read_document
 from headrace.mistakes import ConfigError, Keys, Mistake, closest
 from headrace.route_checks import Declared, check_routes
-from headrace.section_checks import check_destination, check_name, check_reserved, check_source
+from headrace.section_checks import check_destination, check_name, check_reserved, check_source, unstable_addresses
 from headrace.validation import Findings
 from ingest.scheme import load_scheme, scheme_names
 from ingest.settings import IngestSettings
@@ -20,7 +20,7 @@ from streams.event import OWN_SOURCE
 from streams.routing import Routes, RouteSettings, compile_routes
 
 VERSION = 1
-SECTIONS = ("version", "sources", "destinations", "routes", "schedules", "ingest")
+SECTIONS = ("version", "ingest", "sources", "destinations", "routes", "schedules")
 
 __all__ = ["ConfigError", "Mistake", "RoutingTable", "load_routing_table"]
 
@@ -67,6 +67,8 @@ class RoutingTable:
         for name, source in self.sources.items():
             if source.secret_envs:
                 yield ("sources", name, "secret_env"), source.secret_envs
+            for key, env in source.option_secret_envs().items():
+                yield ("sources", name, key), [env]
         for name, destination in self.destinations.items():
             for key, names in destination.secret_envs().items():
                 yield ("destinations", name, key), names
@@ -82,7 +84,7 @@ def load_routing_table(path: Path) -> RoutingTable:
     findings = Findings(document)
     table = document.plain()
     if not isinstance(table, dict):
-        findings.add((), "the routing table must be a mapping", f"with the keys {', '.join(SECTIONS[:4])}")
+        findings.add((), "the routing table must be a mapping", f"with the keys {', '.join(SECTIONS[:5])}")
         raise ConfigError(path, [*mistakes, *findings.mistakes])
     _check_top(table, findings)
     sources = _sources(_section(table, "sources", findings), findings)
@@ -91,6 +93,7 @@ def load_routing_table(path: Path) -> RoutingTable:
     routes, warnings = check_routes(table.get("routes"), _declared(table), findings)
     if mistakes or findings.mistakes:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
+    warnings = [*unstable_addresses(sources, ingest, document), *warnings]
     return RoutingTable(path, sources, destinations, routes, warnings, document, ingest)
 
 

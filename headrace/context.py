@@ -166,6 +166,12 @@ class Settings:
         """Return the live secrets of a source, the one to sign with first; raises as `secrets`."""
         return [os.fsencode(secret) for secret in self.secrets(source.secret_envs)]
 
+    def option_secrets(self, source: SourceSettings) -> dict[str, bytes]:
+        """Return a source's further secrets by the keys that name them; raises as `secrets`."""
+        named = source.option_secret_envs()
+        found = map(os.fsencode, self.secrets(named.values()))
+        return dict(zip(named, found, strict=True))
+
     def destination_secrets(self, destination: DestinationSettings) -> dict[str, str]:
         """Return a destination's secrets by the keys that name them (``token_env``); raises as `secrets`."""
         named = {key: names[0] for key, names in destination.secret_envs().items()}

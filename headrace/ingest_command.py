@@ -27,8 +27,9 @@ from headrace.child import die_with_parent
 from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.ingest_admin import IngestAdmin, Metrics
-from headrace.ingest_process import IngestOptions, IngestProcess, compile_sources, stop_event
+from headrace.ingest_process import IngestOptions, IngestProcess, stop_event
 from headrace.listen_socket import bind
+from headrace.live_sources import live_sources
 
 POLL_S = 0.1
 PAUSE_S_MIN, PAUSE_S_MAX = 0.2, 5.0
@@ -52,7 +53,7 @@ async def run_ingest(settings: Settings, options: IngestOptions) -> int:
         IngestFailed, TopicError: it cannot go on.
     """
     table = settings.table()
-    compile_sources(settings, table)  # every mistake before anything starts
+    live_sources(settings, table)  # every mistake before anything starts
     settings.kafka(table)
     sockets = bind(options.host, options.port, options.processes)
     try:

@@ -15,20 +15,16 @@ from prometheus_client import CollectorRegistry
 
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
+from headrace.live_sources import SourceError, live_sources
 from headrace.process import allow_connections, tune_garbage_collection
 from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.server import IngestServer, Limits
-from ingest.sources import Source, compile_source
 
 READY_INTERVAL_S = 0.25
 CONNECT_WAIT_S = 3.0
 
 log = structlog.get_logger("ingest")
-
-
-class SourceError(Exception):
-    """A source cannot be started: its secret is missing or can never work. The text names source and variable."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,23 +37,6 @@ class IngestOptions:
     admin_port: int = 8081
     processes: int = 1
     in_flight_max: int = 1000  # in each process
-
-
-def compile_sources(settings: Settings, table: RoutingTable, *, processes: int = 1) -> dict[str, Source]:
-    """Return every source of ``table``, ready to use in one of ``processes``.
-
-    Raises:
-        SourceError: one is without its secret, or its secret can never work.
-    """
-    sources = {}
-    for name, source in table.sources.items():
-        try:
-            sources[name] = compile_source(name, source, settings.source_secrets(source), processes=processes)
-        except SecretError as error:
-            raise SourceError(f"source {name}: {error}") from error
-        except ValueError as error:
-            raise SourceError(str(error)) from error
-    return sources
 
 
 class IngestProcess:
@@ -73,7 +52,7 @@ class IngestProcess:
         self.metrics.announce(table.sources)
         self.publisher = Publisher(settings.kafka(table), settings.topic_names)
         self.server = IngestServer(
-            compile_sources(settings, table, processes=options.processes),
+            live_sources(settings, table, processes=options.processes),
             self.publisher.publish,
             self.metrics,
             Limits(in_flight_max=options.in_flight_max),
@@ -112,7 +91,7 @@ class IngestProcess:
         try:
             settings = dataclasses.replace(self._settings)  # the old ones remember the secrets file
             table = settings.table()
-            sources = compile_sources(settings, table, processes=self._processes)
+            sources = live_sources(settings, table, processes=self._processes)
         except (ConfigError, SecretError, SourceError) as error:
             log.error("reload_refused", error=str(error))
             return

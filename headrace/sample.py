@@ -67,7 +67,7 @@ def sample_event(
     body = parse_body(request.body, content_type, content_encoding, body_bytes_max=settings.body_bytes_max)
     scheme = load_scheme(settings.scheme)
     source = Source(name, settings, scheme, ())
-    handshake = scheme.handshake is not None and scheme.handshake(body) is not None
+    handshake = _is_handshake(source, request, body)
     note = ""
     try:
         event = source.event(
@@ -79,6 +79,13 @@ def sample_event(
         note = f"{error}: the id is made up, and the type too unless --type says it"
         event = _unidentified(name, request.body, content_type, content_encoding, now_ms)
     return Sample(replace(event, type=event_type or event.type), note, handshake)
+
+
+def _is_handshake(source: Source, request: SignedRequest, body: object) -> bool:
+    greeting = source.scheme.greeting
+    if greeting is not None and greeting(request, body) is not None:
+        return True
+    return source.handshake(request, body, secret=b"", now_s=0.0) is not None
 
 
 def sample_own_event(body: bytes, *, event_type: str | None, now_ms: int) -> Sample:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from headrace.mistakes import Keys
+from headrace.document import Node
+from headrace.mistakes import Keys, Mistake, written
 from headrace.validation import ENV_NAME_MISTAKE, Findings
-from ingest.scheme import Scheme
+from ingest.scheme import Scheme, load_scheme
+from ingest.settings import IngestSettings
+from ingest.sources import SourceSettings
 from streams.event import OWN_SOURCE, RESERVED_SOURCES
 from streams.routing import NAME_PATTERN
 
@@ -40,18 +43,34 @@ def check_source(value: Mapping[str, object], scheme: Scheme, keys: Keys, findin
     """Note what is wrong with a source's secret, whatever else is wrong with the source."""
     check_env_names(value, keys, findings)
     unsigned, secret = value.get("allow_unsigned") is True, value.get("secret_env")
-    if scheme.signed and secret is None and "secret" not in value:
+    if scheme.needs_secret and secret is None and "secret" not in value:
         findings.add(keys, f"'secret_env' is missing: the scheme {scheme.name} verifies signatures")
     if scheme.signed and unsigned:
         findings.add((*keys, "allow_unsigned"), f"does not go with the scheme {scheme.name}", "remove it")
     if not scheme.signed and secret:
         findings.add((*keys, "secret_env"), f"the scheme {scheme.name} verifies nothing", "choose a scheme that signs")
+    elif not scheme.needs_secret and secret:
+        findings.add((*keys, "secret_env"), f"the scheme {scheme.name} has no secret", "remove it")
     if not scheme.signed and not unsigned:
         findings.add(
             (*keys, "scheme"),
             f"the scheme {scheme.name} verifies nothing: anybody can post events",
             "choose a scheme that signs, or write 'allow_unsigned: true'",
         )
+
+
+def unstable_addresses(sources: Mapping[str, SourceSettings], ingest: IngestSettings, document: Node) -> list[Mistake]:
+    """Return a warning for each source whose provider signs the address, where nothing says what that is."""
+    return [
+        Mistake(
+            document.line_of(("sources", name, "scheme")),
+            written(("sources", name)),
+            f"{source.scheme} signs the address it calls, which is then taken from the header Host",
+            "set ingest.public_url, or the source's public_url",
+        )
+        for name, source in sources.items()
+        if load_scheme(source.scheme).signs_url and not (ingest.public_url or source.public_url)
+    ]
 
 
 def check_destination(value: Mapping[str, object], keys: Keys, findings: Findings) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from ingest.scheme import Signed
 from ingest.sources import Source
 
 CONCURRENCY = 16
@@ -58,7 +59,7 @@ class Shipment:
         """Return the body to send. A file is sent as it is, unless its id is in it and it must have another."""
         path = id_path(self.source)
         if self.body is None:
-            return orjson.dumps(_with_id(dict(self.source.scheme.sample), path or ["id"], event_id))
+            return orjson.dumps(_with_id(self.source.scheme.sample, path or ["id"], event_id))
         if path is None or (self.count == 1 and self.event_id is None):
             return self.body
         try:
@@ -106,7 +107,7 @@ async def _post(session: aiohttp.ClientSession, shipment: Shipment, event_id: st
     source = shipment.source
     body = shipment.body_with(event_id)
     signed = source.sign(body, secret=source.secrets[0], now_s=now_s, event_id=event_id)
-    headers = {"Content-Type": shipment.content_type, **signed}
+    headers = {"Content-Type": shipment.content_type, **(signed.headers if isinstance(signed, Signed) else signed)}
     try:
         async with session.post(shipment.url, data=body, headers=headers, allow_redirects=False) as response:
             status, text = response.status, await response.read()
@@ -139,7 +140,7 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _with_id(body: dict[str, Any], path: list[str], event_id: str) -> dict[str, Any]:
+def _with_id(body: Any, path: list[str], event_id: str) -> Any:
     """Return ``body`` with the id at ``path``; what is there and is no object is replaced."""
     first, *rest = path
     inner = body.get(first)

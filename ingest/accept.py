@@ -6,16 +6,18 @@ Pure but for ``publish``. A body is looked at only after its signature is right,
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
 import structlog
 
-from ingest.scheme import MalformedEvent
+from ingest.documents import Documents, DocumentUnavailable
+from ingest.scheme import Handshake, MalformedEvent
 from ingest.signature import InvalidSignature, SignedRequest
-from ingest.sources import KEPT_BYTES_MAX, Source
+from ingest.sources import KEPT_BYTES_MAX, Match, Source
 from streams.event import BodyTooLarge, Event, MalformedBody, Receipt, UnsupportedBody, parse_body
 
 JSON = "application/json"
@@ -38,6 +40,7 @@ class Answer:
     content_type: str = JSON
     retry_after_s: int | None = None
     allow: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Publish = Callable[[Event], Awaitable[Receipt]]
@@ -49,6 +52,10 @@ def refusal(
     """Return an answer that refuses: ``detail`` is one sentence without anything from the request's body."""
     body = orjson.dumps({"error": code, "detail": detail})
     return Answer(status, body, code, retry_after_s=retry_after_s, allow=allow)
+
+
+def ignore_match(source: str, position: int) -> None:
+    """Count nothing."""
 
 
 INVALID_SIGNATURE = refusal(401, "invalid_signature", "Invalid HMAC signature")
@@ -69,6 +76,8 @@ async def accept(
     publish: Publish,
     now_s: float,
     monotonic_s: float,
+    documents: Documents | None = None,
+    count_match: Callable[[str, int], None] = ignore_match,
 ) -> Answer:
     """Return the answer to a complete request to ``source``.
 
@@ -78,37 +87,109 @@ async def accept(
         publish: returns when every in-sync replica has the event; raises `Unavailable`.
         now_s: Unix time, for signatures and the event's own time.
         monotonic_s: for the source's rate limit.
+        documents: where certificates come from, for schemes that need them.
+        count_match: called with the source's name and the position of the secret that matched, from 1.
     """
+    if request.method == "GET":
+        return challenged(source, request, now_s=now_s)
+    greeting = _greeting(source, request)
+    if greeting is not None:
+        return greeting
     try:
-        source.verify(request, now_s=now_s)
+        match = source.verify(request, now_s=now_s, document=await _document(source, request, documents))
     except InvalidSignature as error:
-        # The operator may know what is wrong, at a level that is off by default; the sender may not.
-        log.debug("signature_refused", source=source.name, reason=str(error))
-        return INVALID_SIGNATURE
+        return _refused(source, error)
+    except DocumentUnavailable as error:
+        log.warning("certificate_unavailable", source=source.name, error=str(error))
+        return UNAVAILABLE
+    count_match(source.name, match.position)
     limited = _limited(source, monotonic_s)
     if limited is not None:
         return limited
     try:
-        event = _event(source, request, now_s)
+        events = _events(source, request, match, now_s)
     except (MalformedBody, MalformedEvent) as error:
         return refusal(400, "malformed", _sentence(error))
     except UnsupportedBody:
         return refusal(415, "unsupported_media_type", "The content type, charset or content encoding is not supported.")
     except BodyTooLarge:
         return too_large(source)
-    if isinstance(event, Answer):
-        return event
+    if isinstance(events, Answer):
+        return events
     try:
-        receipt = await publish(event)
+        if isinstance(events, Event):
+            return accepted(events, await publish(events))
+        return accepted_batch(events, await _publish_all(events, publish))
     except Unavailable:
         return UNAVAILABLE
-    return accepted(event, receipt)
+
+
+def challenged(source: Source, request: SignedRequest, *, now_s: float) -> Answer:
+    """Return the answer to a GET by which a provider checks the address; nothing is queued."""
+    try:
+        return _handshake(source.challenge(request, now_s=now_s))
+    except InvalidSignature as error:
+        return _refused(source, error)
 
 
 def accepted(event: Event, receipt: Receipt) -> Answer:
     """Return the answer to an event that every in-sync replica has."""
     body = orjson.dumps({"status": "queued", "id": event.id, "receipt": str(receipt)})
     return Answer(200, body, "accepted")
+
+
+def accepted_batch(events: Sequence[Event], receipts: Sequence[Receipt]) -> Answer:
+    """Return the answer to a batch, every event of which every in-sync replica has."""
+    ids = [event.id for event in events]
+    body = orjson.dumps({"status": "queued", "ids": ids, "receipts": [str(receipt) for receipt in receipts]})
+    return Answer(200, body, "accepted")
+
+
+async def _publish_all(events: Sequence[Event], publish: Publish) -> list[Receipt]:
+    """Publish every event, and return only when each is kept.
+
+    Raises:
+        Unavailable: at least one is not known to be; the whole batch comes again, and fan-out drops those that were.
+    """
+    results = await asyncio.gather(*(publish(event) for event in events), return_exceptions=True)
+    receipts = [result for result in results if not isinstance(result, BaseException)]
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return receipts
+
+
+async def _document(source: Source, request: SignedRequest, documents: Documents | None) -> bytes | None:
+    if source.needs is None:
+        return None
+    url = source.needs(request)
+    if documents is None:
+        raise DocumentUnavailable("nothing fetches certificates here")
+    return await documents.get(url, hosts=source.scheme.document_hosts)
+
+
+def _greeting(source: Source, request: SignedRequest) -> Answer | None:
+    """Return the answer to a first request that its provider cannot sign yet, or ``None`` for everything else."""
+    if source.scheme.greeting is None:
+        return None
+    try:
+        body = request.parsed_body() if request.body else None
+    except InvalidSignature:
+        return None  # `verify` decides
+    found = source.scheme.greeting(request, body)
+    return _handshake(found) if found is not None else None
+
+
+def _handshake(handshake: Handshake) -> Answer:
+    # What is echoed must never be run by a browser that somebody led here.
+    headers = (*handshake.headers, ("X-Content-Type-Options", "nosniff"))
+    return Answer(handshake.status, handshake.body, "handshake", handshake.content_type, headers=headers)
+
+
+def _refused(source: Source, error: InvalidSignature) -> Answer:
+    # The operator may know what is wrong, at a level that is off by default; the sender may not.
+    log.debug("signature_refused", source=source.name, reason=str(error))
+    return INVALID_SIGNATURE
 
 
 def _limited(source: Source, monotonic_s: float) -> Answer | None:
@@ -120,16 +201,17 @@ def _limited(source: Source, monotonic_s: float) -> Answer | None:
     return refusal(429, "too_many_requests", detail, retry_after_s=max(1, math.ceil(wait_s)))
 
 
-def _event(source: Source, request: SignedRequest, now_s: float) -> Event | Answer:
+def _events(source: Source, request: SignedRequest, match: Match, now_s: float) -> Event | list[Event] | Answer:
     content_type, content_encoding = content_headers(request)
     body = parse_body(request.body, content_type, content_encoding, body_bytes_max=source.body_bytes_max)
-    if source.scheme.handshake is not None:
-        handshake = source.scheme.handshake(body)
-        if handshake is not None:
-            return Answer(200, handshake.body, "handshake", handshake.content_type)
-    return source.event(
-        request, body, content_type=content_type, content_encoding=content_encoding, time_ms=int(now_s * 1000)
-    )
+    handshake = source.handshake(request, body, secret=match.secret, now_s=now_s)
+    if handshake is not None:
+        return _handshake(handshake)
+    time_ms = int(now_s * 1000)
+    items = source.items(body)
+    if items is not None:
+        return source.events(request, items, time_ms=time_ms)
+    return source.event(request, body, content_type=content_type, content_encoding=content_encoding, time_ms=time_ms)
 
 
 def content_headers(request: SignedRequest) -> tuple[str, str]:

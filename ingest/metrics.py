@@ -25,6 +25,12 @@ class IngestMetrics:
             buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
+        self.matches = Counter(
+            "headrace_ingest_secret_matches",
+            "Requests by the secret that matched: its place in secret_env, from 1.",
+            ["source", "position"],
+            registry=registry,
+        )
         self.in_flight = Gauge(
             "headrace_ingest_in_flight",
             "Requests that are being answered.",

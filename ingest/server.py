@@ -20,16 +20,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.accept import RETRY_AFTER_S, Answer, Publish, accept, refusal, too_large
 from ingest.body import BodyReader, NoLength, TooLarge, TooSlow, WouldOverflow
+from ingest.documents import Documents, fetch_https
 from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
 from ingest.protocol import listening
-from ingest.signature import SignedRequest
 from ingest.sources import Source
 
 # The raw request target, in origin or absolute form; a name has nothing that could be percent-encoded.
 _TARGET = re.compile(r"(?:https?://[^/?#]*)?/webhook/([a-z0-9][a-z0-9-]{0,62})(?:\?.*)?", re.DOTALL)
 
 NOT_FOUND = refusal(404, "unknown_source", "There is no such source.")
-NOT_ALLOWED = refusal(405, "method_not_allowed", "Only POST is allowed.", allow="POST")
 NO_LENGTH = refusal(411, "length_required", "The request has neither Content-Length nor a chunked body.")
 TOO_SLOW = refusal(408, "request_timeout", "The body did not arrive in time.")
 BROKEN = refusal(400, "malformed", "The body is not valid HTTP.")
@@ -67,6 +66,7 @@ class IngestServer:
         metrics: IngestMetrics,
         limits: Limits | None = None,
         *,
+        documents: Documents | None = None,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,6 +77,8 @@ class IngestServer:
         self._metrics = metrics
         self._now_s = now_s
         self._monotonic_s = monotonic_s
+        self._documents = documents or Documents(fetch_https)
+        self._matches: dict[tuple[str, int], Callable[[], None]] = {}
         self._bodies = BodyReader(
             bytes_in_flight_max=self.limits.body_bytes_in_flight_max, timeout_s=self.limits.body_timeout_s
         )
@@ -121,10 +123,12 @@ class IngestServer:
     async def _answer(self, source: Source | None, request: web.BaseRequest) -> Answer:
         if source is None:
             return NOT_FOUND
-        if request.method != "POST":
-            return NOT_ALLOWED
+        if request.method not in source.methods:
+            return _not_allowed(source)
         if self.in_flight > self.limits.in_flight_max:
             return BUSY
+        if request.method == "GET":  # what it has to say is in its address
+            return await self._accept(source, request, b"")
         try:
             body = await self._bodies.read(request, bytes_max=source.body_bytes_max)
         except NoLength:
@@ -136,12 +140,27 @@ class IngestServer:
         except WouldOverflow:
             return BUSY
         try:
-            headers = tuple((name.lower(), value) for name, value in request.raw_headers)
-            signed = SignedRequest(request.method, request.raw_path, headers, body)
-            now_s, monotonic_s = self._now_s(), self._monotonic_s()
-            return await accept(source, signed, publish=self._publish, now_s=now_s, monotonic_s=monotonic_s)
+            return await self._accept(source, request, body)
         finally:
             self._bodies.release(len(body))
+
+    async def _accept(self, source: Source, request: web.BaseRequest, body: bytes) -> Answer:
+        headers = tuple((name.lower(), value) for name, value in request.raw_headers)
+        return await accept(
+            source,
+            source.request(request.method, request.raw_path, headers, body),
+            publish=self._publish,
+            now_s=self._now_s(),
+            monotonic_s=self._monotonic_s(),
+            documents=self._documents,
+            count_match=self._count_match,
+        )
+
+    def _count_match(self, source: str, position: int) -> None:
+        count = self._matches.get((source, position))
+        if count is None:
+            count = self._matches[source, position] = self._metrics.matches.labels(source, str(position)).inc
+        count()
 
     def _count(self, source: str, outcome: str, duration_s: float) -> None:
         # Children are looked up once: a look-up by labels costs more than the rest of the metric.
@@ -176,8 +195,14 @@ class IngestServer:
             log.warning("drain_incomplete", in_flight=self.in_flight)
 
 
+def _not_allowed(source: Source) -> Answer:
+    allowed = " and ".join(source.methods)
+    detail = f"Only {allowed} {'is' if len(source.methods) == 1 else 'are'} allowed."
+    return refusal(405, "method_not_allowed", detail, allow=", ".join(source.methods))
+
+
 def _response(answer: Answer, *, close: bool) -> web.Response:
-    headers = {"Content-Type": answer.content_type, "Server": "headrace"}
+    headers = {**dict(answer.headers), "Content-Type": answer.content_type, "Server": "headrace"}
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(answer.retry_after_s)
     if answer.allow is not None:

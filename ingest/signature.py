@@ -10,6 +10,12 @@ import binascii
 import hmac
 import re
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
+
+QUERY_FIELDS_MAX = 100
+INFLATED_BYTES_MAX = 1024 * 1024  # of a body that is read before its signature is known
 
 # The RFC 3339 year 33658: longer numbers are no Unix time. fullmatch on bytes: no sign, no "_", no other digits.
 _UNIX_TIME = re.compile(rb"[0-9]{1,12}")
@@ -21,12 +27,18 @@ class InvalidSignature(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request exactly as received: ``headers`` has lower-case names, repeated ones included; all bytes are raw."""
+    """A request exactly as received: ``headers`` has lower-case names, repeated ones included; all bytes are raw.
+
+    ``url`` is the request's target, path and query as they came; ``public_url`` the whole address as the provider
+    called it (see `ingest.public_url`). ``body_bytes_max`` bounds what `parsed_body` inflates.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    public_url: str = ""
+    body_bytes_max: int = INFLATED_BYTES_MAX
 
     def header(self, name: str) -> bytes:
         """Return the value of a header that must be there exactly once.
@@ -54,6 +66,47 @@ class SignedRequest:
     def values(self, name: bytes) -> list[bytes]:
         """Return every value of a header, in the order received."""
         return [value for key, value in self.headers if key == name]
+
+    def query(self) -> list[tuple[str, str]]:
+        """Return the parameters of the address, decoded, in the order received. Only a signature can vouch for them.
+
+        Raises:
+            InvalidSignature: they are not UTF-8, or too many.
+        """
+        text = self.url.partition("#")[0].partition("?")[2]
+        try:
+            return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX)
+        except ValueError as error:
+            raise InvalidSignature("the query of the address cannot be read") from error
+
+    def parameter(self, name: str) -> str | None:
+        """Return the parameter of this name in the address, or ``None`` without it.
+
+        Raises:
+            InvalidSignature: it is repeated, or the query cannot be read.
+        """
+        values = [value for key, value in self.query() if key == name]
+        if len(values) > 1:
+            raise InvalidSignature(f"the parameter {name} is repeated")
+        return values[0] if values else None
+
+    def parsed_body(self) -> object:
+        """Return the body by its content type, as expressions see it: for a signature that is within the body.
+
+        Raises:
+            InvalidSignature: it cannot be read.
+        """
+        content_type = self.optional_header("content-type") or b""
+        content_encoding = self.optional_header("content-encoding") or b""
+        try:
+            return parse_body(
+                self.body,
+                content_type.decode("ascii"),
+                content_encoding.decode("ascii"),
+                body_bytes_max=self.body_bytes_max,
+            )
+        except (MalformedBody, UnsupportedBody, BodyTooLarge, UnicodeDecodeError) as error:
+            raise InvalidSignature("the body cannot be read") from error
 
 
 def require_fresh(timestamp: bytes, *, now_s: float, age_s_max: float) -> None:

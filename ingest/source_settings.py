@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator, model_validator
 
+from ingest.public_url import PublicUrl
 from ingest.rate import parse_rate
-from ingest.scheme import load_scheme
+from ingest.scheme import EnvName, load_scheme
 from streams.expression import Expression, Template, has_expression
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -20,7 +21,6 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", to_lower=True)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 EnvNames = Annotated[list[EnvName], Field(min_length=1)]
 
 
@@ -50,10 +50,18 @@ class SourceSettings(BaseModel):
     event_id: Annotated[str | None, Field(description="Where the event's id is, such as {{ body.id }}.")] = None
     body_bytes_max: Annotated[int, Field(ge=1, le=64 * 1024 * 1024)] = BODY_BYTES_MAX
     dedup_ttl: Annotated[str | int, Field(description="For how long an id is remembered, such as 7d.")] = "7d"
+    dedup: Annotated[
+        Literal["id", "body"],
+        Field(description="What makes two events the same: the provider's id, or equal bodies whatever their ids."),
+    ] = "id"
     allow_unsigned: Annotated[bool, Field(description="Accept what anybody posts; scheme none needs it.")] = False
     keep_headers: Annotated[list[HeaderName], Field(max_length=50, description="Headers kept with the event.")] = []
     partition_by: Annotated[str | None, Field(description="What keeps its order, such as {{ body.customer }}.")] = None
     rate: Annotated[str | None, Field(description="The most that the source may send, such as 100/s.")] = None
+    public_url: Annotated[
+        PublicUrl | None,
+        Field(description="The whole address that the provider calls, where it is not ingest.public_url and the path."),
+    ] = None
 
     @property
     def dedup_ttl_s(self) -> int:
@@ -66,6 +74,12 @@ class SourceSettings(BaseModel):
         if self.secret_env is None:
             return []
         return [self.secret_env] if isinstance(self.secret_env, str) else self.secret_env
+
+    def option_secret_envs(self) -> dict[str, str]:
+        """Return the environment variables of further secrets, by the options that name them."""
+        fields = load_scheme(self.scheme_name).options_model.model_fields
+        named = {key: getattr(self, key) for key in fields if key.endswith("_env")}
+        return {key: name for key, name in named.items() if name is not None}
 
     @field_validator("dedup_ttl")
     @classmethod
@@ -100,14 +114,14 @@ class SourceSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_secret(self) -> SourceSettings:
-        signed = load_scheme(self.scheme_name).signed
-        if signed and self.secret_env is None:
+        scheme = load_scheme(self.scheme_name)
+        if scheme.needs_secret and self.secret_env is None:
             raise ValueError(f"the scheme {self.scheme_name} needs secret_env")
-        if not signed and self.secret_env is not None:
+        if not scheme.needs_secret and self.secret_env is not None:
             raise ValueError(f"the scheme {self.scheme_name} checks no secret: remove secret_env")
-        if not signed and not self.allow_unsigned:
+        if not scheme.signed and not self.allow_unsigned:
             raise ValueError(f"the scheme {self.scheme_name} accepts what anybody posts: set allow_unsigned: true")
-        if signed and self.allow_unsigned:
+        if scheme.signed and self.allow_unsigned:
             raise ValueError("allow_unsigned is for the scheme none: every other request must be signed")
         return self
 

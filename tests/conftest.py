@@ -13,11 +13,16 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from headrace.broker import EmbeddedKafka
 from tests.harness import HeadraceProcess, KafkaForTests, Receiver
 from tests.ledger import MakeSystem, System
 from tests.shared_kafka import shared_kafka
+
+# How long an example takes says nothing on a machine that does other work too.
+settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("headrace")
 
 
 @pytest.fixture(autouse=True)

@@ -45,19 +45,19 @@ def command(
     Prints the receipt of each event. With --count each has an id of its own: in a header, or in the field of a JSON
     body that the source takes it from.
     """
+    from headrace.live_sources import live_source
     from headrace.sending import Shipment, send
-    from ingest.sources import compile_source
     from streams.event import OWN_SOURCE
 
-    sources = settings.table().sources
+    table = settings.table()
+    sources = table.sources
     if source_name == OWN_SOURCE:
         refusal = "what Headrace tells by itself, nobody can post it; `headrace try headrace FILE` rehearses its routes"
         raise click.UsageError(f"the source {OWN_SOURCE!r} is {refusal}", ctx)
     if source_name not in sources:
         raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
-    found = sources[source_name]
     shipment = Shipment(
-        compile_source(source_name, found, settings.source_secrets(found)),
+        live_source(settings, table, source_name),
         _target(ctx, url, source_name),
         file.read() if file is not None else None,
         content_type,

@@ -163,17 +163,17 @@ def _source(
 ) -> Source:
     from pydantic import ValidationError
 
+    from headrace.live_sources import live_source
     from ingest.scheme import UnknownScheme, load_scheme
     from ingest.sources import compile_source, source_model_for
 
     if source_name is not None:
         if secret_envs or options:
             raise click.UsageError("--secret-env and --option go with --scheme", ctx)
-        sources = settings.table().sources
-        if source_name not in sources:
-            raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
-        found = sources[source_name]
-        return compile_source(source_name, found, settings.source_secrets(found))
+        table = settings.table()
+        if source_name not in table.sources:
+            raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(table.sources)})", ctx)
+        return live_source(settings, table, source_name)
     pairs = [option.partition("=") for option in options]
     if not all(separator for _, separator, _ in pairs):
         raise click.UsageError("an --option is KEY=VALUE", ctx)
@@ -189,4 +189,5 @@ def _source(
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise click.UsageError(f"{where}: {first['msg']}" if where else first["msg"], ctx) from error
-    return compile_source("captured", model, settings.source_secrets(model))
+    option_secrets = settings.option_secrets(model)
+    return compile_source("captured", model, settings.source_secrets(model), option_secrets=option_secrets)

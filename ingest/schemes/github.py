@@ -17,6 +17,9 @@ KEPT_HEADERS = (
     "x-github-hook-installation-target-id",
 )
 RETRY_WINDOW_S = 3 * 24 * 3600  # redelivery by hand or API; GitHub repeats nothing by itself
+ANSWER_WITHIN_S = 10
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "X-GitHub-Delivery", "X-GitHub-Event", False
 SAMPLE = {
     "ref": "refs/heads/main",
     "repository": {"full_name": "octo-org/octo-repo", "html_url": "https://github.com/octo-org/octo-repo"},

@@ -11,6 +11,9 @@ from ingest.signature import SignedRequest
 SIGNED = False
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 0  # unknown: the source's dedup_ttl decides
+ANSWER_WITHIN_S = None
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "", "", False
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:

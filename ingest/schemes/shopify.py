@@ -19,6 +19,9 @@ KEPT_HEADERS = (
     "x-shopify-name",
 )
 RETRY_WINDOW_S = 4 * 3600  # eight retries over four hours
+ANSWER_WITHIN_S = 5
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "X-Shopify-Webhook-Id", "X-Shopify-Topic", False
 SAMPLE = {"id": 820982911946154508, "name": "#1001", "currency": "EUR", "total_price": "42.00"}
 
 

@@ -10,7 +10,9 @@ from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, requ
 
 KEPT_HEADERS = ("x-slack-retry-num", "x-slack-retry-reason")
 RETRY_WINDOW_S = 3600  # three retries: at once, after a minute, after five; delayed events go on for an hour
-AGE_S_MAX = 300
+ANSWER_WITHIN_S = 3
+TIMESTAMP_TOLERANCE_S = 300
+ID_AT, TYPE_AT, SIGNED_ID = "body.event_id", "body.event.type", True
 ID_FIELD = "event_id"
 SAMPLE = {
     "type": "event_callback",
@@ -26,12 +28,12 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
     """
     timestamp = request.header("x-slack-request-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=AGE_S_MAX)
+    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
     expected = hmac_sha256_hex(secret, b"v0:%b:%b" % (timestamp, request.body))
     require_equal(b"v0=" + expected, request.header("x-slack-signature"))
 
 
-def handshake(body: object) -> Handshake | None:
+def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: float) -> Handshake | None:
     """Answer ``url_verification`` with its challenge.
 
     Raises:

@@ -6,6 +6,9 @@ names the same headers ``svix-…`` instead of ``webhook-…``. Asymmetric signa
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+
 from ingest.scheme import Identity, text_field, text_header
 from ingest.signature import (
     InvalidSignature,
@@ -18,9 +21,12 @@ from ingest.signature import (
 
 KEPT_HEADERS = ("webhook-id", "webhook-timestamp", "svix-id", "svix-timestamp")
 RETRY_WINDOW_S = 4 * 24 * 3600  # the specification's example schedule ends after about three and a half days
-AGE_S_MAX = 300
+ANSWER_WITHIN_S = 15  # the specification recommends producers 15 to 30 s
+TIMESTAMP_TOLERANCE_S = 300
+ID_AT, TYPE_AT, SIGNED_ID = "webhook-id", "body.type", True
 SIGNATURES_MAX = 50  # one for each live secret
 SECRET_PREFIX = b"whsec_"
+SECRET_BYTES = 24
 SECRET_BYTES_MIN = 16  # the specification asks producers for 24; an empty key would let anybody sign
 
 
@@ -40,7 +46,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     if not message_id or b"." in message_id:  # the signed text could be cut at another dot
         raise InvalidSignature(f"the header {family}-id is empty or has a dot")
     timestamp = request.header(f"{family}-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=AGE_S_MAX)
+    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
     signatures = [part.partition(b",") for part in request.header(f"{family}-signature").split(b" ")]
     if len(signatures) > SIGNATURES_MAX:
         raise InvalidSignature(f"the header {family}-signature has too many signatures")
@@ -58,6 +64,11 @@ def check_secret(secret: bytes) -> None:
         _key(secret)
     except InvalidSignature as error:
         raise ValueError(str(error)) from error
+
+
+def make_secret(random_bytes: Callable[[int], bytes]) -> bytes:
+    """Return a new secret."""
+    return SECRET_PREFIX + base64.b64encode(random_bytes(SECRET_BYTES))
 
 
 def identify(request: SignedRequest, body: object) -> Identity:

@@ -20,8 +20,10 @@ def secret_of(scheme: str, *, other: bool = False) -> bytes:
 def make_source(
     scheme: str = "github", name: str = "", *, secrets: list[bytes] | None = None, **keys: object
 ) -> Source:
-    signed = load_scheme(scheme).signed
-    given: dict[str, object] = {"scheme": scheme, **({"secret_env": "SECRET"} if signed else {"allow_unsigned": True})}
+    loaded = load_scheme(scheme)
+    given: dict[str, object] = {"scheme": scheme, "allow_unsigned": not loaded.signed}
+    if loaded.needs_secret:
+        given["secret_env"] = "SECRET"
     settings = source_model_for(scheme).model_validate({**given, **keys})
     return compile_source(name or scheme, settings, secrets if secrets is not None else [secret_of(scheme)])
 

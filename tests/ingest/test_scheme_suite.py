@@ -170,9 +170,10 @@ def test_identify_and_handshake_raise_nothing_but_malformed_event(
         return
     for text in (identity.event_id, identity.event_type):
         assert text is None or (isinstance(text, str) and 0 < len(text) <= ID_CHARS_MAX and text.encode())
-    if scheme.handshake is not None:
+    handshake = scheme.handshake()
+    if handshake is not None:
         try:
-            scheme.handshake(body)
+            handshake(request, body, secret=secret_of(name), now_s=NOW_S)
         except MalformedEvent:
             return
 

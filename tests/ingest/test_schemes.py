@@ -127,13 +127,15 @@ def test_shopify_signs_in_base64() -> None:
 
 
 def test_slacks_handshake_comes_from_the_body() -> None:
-    handshake = load_scheme("slack").handshake
+    handshake = load_scheme("slack").handshake()
     assert handshake is not None
-    assert handshake({"type": "url_verification", "challenge": "3eZ"}) == Handshake(b"3eZ", "text/plain; charset=utf-8")
-    assert handshake({"type": "event_callback", "challenge": "3eZ"}) is None
-    assert handshake([1]) is None
+    request, given = SignedRequest("POST", "/", (), b""), {"secret": b"s", "now_s": NOW_S}
+    expected = Handshake(b"3eZ", "text/plain; charset=utf-8")
+    assert handshake(request, {"type": "url_verification", "challenge": "3eZ"}, **given) == expected
+    assert handshake(request, {"type": "event_callback", "challenge": "3eZ"}, **given) is None
+    assert handshake(request, [1], **given) is None
     with pytest.raises(MalformedEvent):
-        handshake({"type": "url_verification", "challenge": 7})
+        handshake(request, {"type": "url_verification", "challenge": 7}, **given)
 
 
 def test_slacks_type_is_the_inner_events() -> None:
