@@ -1,23 +1,26 @@
 """Expressions of the routing table: Jinja2, sandboxed, with undefined names as errors.
 
 A template is any JSON-like value whose strings may hold ``{{ expressions }}``. A string that is one whole expression
-keeps the type of its value; any other is text. Conditions (``when``) are bare expressions.
+keeps the type of its value; any other is text. Conditions (``when``) are bare expressions. What a rendering may take is
+bounded (`streams.budget`), whatever the event holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError, Undefined, meta, nodes
 from jinja2.exceptions import SecurityError
 
-from streams.sandbox import sandbox
+from streams.budget import CHARS_MAX, Budget
+from streams.sandbox import BUDGET, sandbox
 
 NAMES = frozenset({"body", "event", "headers"})
-RENDERED_CHARS_MAX = 8 * 1024 * 1024
+SOURCE_CHARS_MAX = 64 * 1024
 SHOWN_CHARS_MAX = 200
+_UNCOMPILABLE = (TemplateError, RecursionError, SyntaxError, MemoryError)
 
 Scope = Mapping[str, object]
 T = TypeVar("T")
@@ -33,10 +36,10 @@ _ENVIRONMENT = sandbox()  # immutable: compiled expressions share it
 class Expression:
     """One compiled expression; ``evaluate`` gives its value with its own type."""
 
-    __slots__ = ("_call", "source")
+    __slots__ = ("_call", "_place", "source")
 
-    def __init__(self, source: str, *, names: Collection[str] = NAMES) -> None:
-        """Compile ``source``, with or without its ``{{ }}``.
+    def __init__(self, source: str, *, names: Collection[str] = NAMES, place: str = "") -> None:
+        """Compile ``source``, with or without its ``{{ }}``; ``place`` is what an error says it is the value of.
 
         Raises:
             ExpressionError: it is not an expression, or uses a name that is not in ``names``.
@@ -45,6 +48,7 @@ class Expression:
         self.source = source.strip() if inner is None else inner
         if not self.source:
             raise ExpressionError("the expression is empty")
+        self._place = place
         self._call = _compile_expression(self.source, names)
 
     def evaluate(self, scope: Scope) -> object:
@@ -53,7 +57,7 @@ class Expression:
         Raises:
             ExpressionError: a name or field is undefined, the operation fails, or the value is not JSON-like.
         """
-        return _guard(self.source, self._call, scope)
+        return _guard(self.source, self._call, scope, self._place)
 
     def holds(self, scope: Scope) -> bool:
         """Return whether the condition holds in ``scope``; raises as `evaluate`."""
@@ -71,7 +75,7 @@ class Template:
         Raises:
             ExpressionError: a string is not a template, or uses a name that is not in ``names``.
         """
-        self._render = _compile(value, names)
+        self._render = _compile(value, names, ())
 
     def render(self, scope: Scope) -> Any:
         """Return the value with every expression replaced; raises `ExpressionError` as `Expression.evaluate`."""
@@ -93,13 +97,17 @@ def referenced_names(source: str) -> set[str]:
 
 
 def _parse(template: str, shown: str) -> nodes.Template:
+    if len(template) > SOURCE_CHARS_MAX:
+        raise ExpressionError(f"{_shown(shown)}: longer than {SOURCE_CHARS_MAX} characters")
     try:
         return _ENVIRONMENT.parse(template)
-    except (TemplateError, RecursionError) as error:
+    except _UNCOMPILABLE as error:
         raise ExpressionError(f"{_shown(shown)}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError | MemoryError):
+        return "nested too deeply"
     text = str(error)
     if "got '='" in text:
         return "a comparison is written with '=='"
@@ -135,10 +143,10 @@ def _compile_expression(source: str, names: Collection[str]) -> Callable[[Scope]
                 return lambda scope: _json_like(path(scope), whole=True)
     try:
         call = _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
-    except (TemplateError, RecursionError) as error:
+    except _UNCOMPILABLE as error:
         raise ExpressionError(f"{_shown(source)}: {_reason(error)}") from error
     _check(template, source, names)
-    return lambda scope: _json_like(call(**scope))
+    return lambda scope: _json_like(call(**scope, **{BUDGET: Budget()}))
 
 
 def _path(node: nodes.Node, names: Collection[str]) -> Callable[[Scope], object] | None:
@@ -168,35 +176,35 @@ def _path(node: nodes.Node, names: Collection[str]) -> Callable[[Scope], object]
     return pick
 
 
-def _compile(value: object, names: Collection[str]) -> Callable[[Scope], object]:
+def _compile(value: object, names: Collection[str], path: tuple[str, ...]) -> Callable[[Scope], object]:
     if isinstance(value, Mapping):
         # Keys are taken as they stand: only values are templates.
-        fields = {str(key): _compile(item, names) for key, item in value.items()}
+        fields = {str(key): _compile(item, names, (*path, str(key))) for key, item in value.items()}
         return lambda scope: {key: render(scope) for key, render in fields.items()}
     if isinstance(value, list | tuple):
-        items = [_compile(item, names) for item in value]
+        items = [_compile(item, names, (*path, str(index))) for index, item in enumerate(value)]
         return lambda scope: [render(scope) for render in items]
     if not isinstance(value, str) or not has_expression(value):
         return lambda scope: value
-    return _compile_text(value, names)
+    return _compile_text(value, names, f"parameter {'.'.join(path)}" if path else "")
 
 
-def _compile_text(source: str, names: Collection[str]) -> Callable[[Scope], object]:
+def _compile_text(source: str, names: Collection[str], place: str) -> Callable[[Scope], object]:
     if _whole(source) is not None:
-        return Expression(source, names=names).evaluate
+        return Expression(source, names=names, place=place).evaluate
     join = _joined_paths(_parse(source, source), names)
     if join is None:
         _check(source, source, names)
-        template = _ENVIRONMENT.from_string(source)
-        join = template.render
+        try:
+            template = _ENVIRONMENT.from_string(source)
+        except _UNCOMPILABLE as error:
+            raise ExpressionError(f"{_shown(source)}: {_reason(error)}") from error
 
-    def render(scope: Scope) -> object:
-        text = _guard(source, join, scope)
-        if len(text) > RENDERED_CHARS_MAX:
-            raise ExpressionError(f"{_shown(source)}: the result is longer than {RENDERED_CHARS_MAX} characters")
-        return text
+        def join(scope: Scope) -> str:
+            context = template.new_context({**scope, BUDGET: Budget()})
+            return _concatenated(template.root_render_func(context))
 
-    return render
+    return lambda scope: _guard(source, join, scope, place)
 
 
 def _joined_paths(template: nodes.Template, names: Collection[str]) -> Callable[[Scope], str] | None:
@@ -209,8 +217,20 @@ def _joined_paths(template: nodes.Template, names: Collection[str]) -> Callable[
                 if part is None:
                     return None
                 parts.append(part)
-            return lambda scope: "".join(part if isinstance(part, str) else str(part(scope)) for part in parts)
+            return lambda scope: _concatenated(part if isinstance(part, str) else str(part(scope)) for part in parts)
     return None
+
+
+def _concatenated(pieces: Iterable[str]) -> str:
+    """Return the pieces as one text, never holding much more than the longest that is allowed."""
+    held: list[str] = []
+    chars = 0
+    for piece in pieces:
+        chars += len(piece)
+        if chars > CHARS_MAX:
+            raise SecurityError(f"the result is longer than {CHARS_MAX} characters")
+        held.append(piece)
+    return "".join(held)
 
 
 def _json_like(value: object, *, whole: bool = False) -> object:
@@ -232,14 +252,14 @@ _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
 _TYPES = frozenset({"bool", "bytes", "dict", "float", "int", "list", "NoneType", "str", "tuple"})
 
 
-def _guard(source: str, call: Callable[[Scope], T], scope: Scope) -> T:
+def _guard(source: str, call: Callable[[Scope], T], scope: Scope, place: str) -> T:
     """Run event-dependent code: whatever it raises is the expression's error, since the operator wrote it."""
     try:
         return call(scope)
-    except SecurityError as error:
-        raise ExpressionError(f"{_shown(source)}: not allowed: {_masked(source, error)}") from error
     except Exception as error:
-        raise ExpressionError(f"{_shown(source)}: {_masked(source, error)}") from error
+        start = f"{place}: {_shown(source)}" if place else _shown(source)
+        denied = "not allowed: " if isinstance(error, SecurityError) else ""
+        raise ExpressionError(f"{start}: {denied}{_masked(source, error)}") from error
 
 
 def _masked(source: str, error: Exception) -> str:
