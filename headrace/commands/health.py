@@ -31,7 +31,7 @@ def command(*, admin_host: str, admin_port: int, alive: bool, timeout_s: float) 
     It reads neither the routing table nor Kafka, and loads no more than it needs.
     """
     page = "/healthz" if alive else "/readyz"
-    connection = http.client.HTTPConnection(_reachable(admin_host), admin_port, timeout=timeout_s)
+    connection = http.client.HTTPConnection(reachable(admin_host), admin_port, timeout=timeout_s)
     try:
         connection.request("GET", page)
         answer = connection.getresponse()
@@ -45,7 +45,7 @@ def command(*, admin_host: str, admin_port: int, alive: bool, timeout_s: float) 
     click.echo(text)
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """Return where to reach what listens on ``host``: one that listens everywhere listens on loopback too."""
     try:
         address = ipaddress.ip_address(host)
