@@ -11,13 +11,15 @@ from connectors.registry import connector_names, load_connector
 from headrace.document import Node, read_document
 from headrace.mistakes import ConfigError, Keys, Mistake, closest
 from headrace.route_checks import Declared, check_routes
+from headrace.schedule_checks import check_schedules
 from headrace.section_checks import check_destination, check_name, check_reserved, check_source, unstable_addresses
 from headrace.validation import Findings
 from ingest.scheme import load_scheme, scheme_names
 from ingest.settings import IngestSettings
 from ingest.sources import SourceSettings, source_model_for
-from streams.event import OWN_SOURCE
+from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 from streams.routing import Routes, RouteSettings, compile_routes
+from streams.schedule import Schedule, ScheduleSettings
 
 VERSION = 1
 SECTIONS = ("version", "ingest", "sources", "destinations", "routes", "schedules")
@@ -33,6 +35,7 @@ class RoutingTable:
     sources: Mapping[str, SourceSettings]
     destinations: Mapping[str, DestinationSettings]
     routes: list[RouteSettings]
+    schedules: list[ScheduleSettings] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
     document: Node = field(default_factory=lambda: Node(0, {}), repr=False)
     ingest: IngestSettings = field(default_factory=IngestSettings)
@@ -40,6 +43,10 @@ class RoutingTable:
     def compiled_routes(self) -> Routes:
         """Return the routes, ready to match and render."""
         return compile_routes(self.routes)
+
+    def compiled_schedules(self) -> list[Schedule]:
+        """Return the schedules, ready to be fired."""
+        return [Schedule(settings) for settings in self.schedules]
 
     @property
     def body_bytes_max(self) -> int:
@@ -53,9 +60,14 @@ class RoutingTable:
 
     @property
     def dedup_ttl_s(self) -> dict[str, int]:
-        """For how long each source's ids are remembered, by the sources that fan-out knows: Headrace's own too."""
-        own = {OWN_SOURCE: self.dedup_ttl_s_max}
+        """For how long each source's ids are remembered, by the sources that fan-out knows, own ones too."""
+        own = dict.fromkeys(self.own_sources, self.dedup_ttl_s_max)
         return {**{name: source.dedup_ttl_s for name, source in self.sources.items()}, **own}
+
+    @property
+    def own_sources(self) -> list[str]:
+        """The sources that nobody posts to: Headrace's own, and that of the schedules if there are any."""
+        return [OWN_SOURCE, SCHEDULES_SOURCE] if self.schedules else [OWN_SOURCE]
 
     @property
     def delays_s(self) -> list[int]:
@@ -89,12 +101,13 @@ def load_routing_table(path: Path) -> RoutingTable:
     _check_top(table, findings)
     sources = _sources(_section(table, "sources", findings), findings)
     destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=path.parent)
+    schedules = check_schedules(table.get("schedules"), findings)
     ingest = _ingest(table.get("ingest"), findings)
     routes, warnings = check_routes(table.get("routes"), _declared(table), findings)
     if mistakes or findings.mistakes:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
     warnings = [*unstable_addresses(sources, ingest, document), *warnings]
-    return RoutingTable(path, sources, destinations, routes, warnings, document, ingest)
+    return RoutingTable(path, sources, destinations, routes, schedules, warnings, document, ingest)
 
 
 def _check_top(table: Mapping[str, object], findings: Findings) -> None:
@@ -105,8 +118,6 @@ def _check_top(table: Mapping[str, object], findings: Findings) -> None:
         findings.add((), "'version' is missing", "begin the file with 'version: 1'")
     elif table["version"] != VERSION or isinstance(table["version"], bool):
         findings.add(("version",), "this Headrace reads version 1 of the routing table", "write 'version: 1'")
-    if table.get("schedules"):
-        findings.add(("schedules",), "schedules come in a later version of Headrace", "remove the section for now")
 
 
 def _declared(table: Mapping[str, object]) -> Declared:
@@ -114,8 +125,9 @@ def _declared(table: Mapping[str, object]) -> Declared:
     sources, destinations = (
         {} if table.get(section) is None else table[section] for section in ("sources", "destinations")
     )
+    scheduled = [SCHEDULES_SOURCE] if table.get("schedules") else []
     return Declared(
-        sources=list(sources) if isinstance(sources, dict) else None,
+        sources=[*sources, *scheduled] if isinstance(sources, dict) else None,
         connectors={name: _connector_name(settings) for name, settings in destinations.items()}
         if isinstance(destinations, dict)
         else None,

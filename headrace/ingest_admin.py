@@ -127,7 +127,7 @@ class IngestAdmin:
     def _groups(self) -> Mapping[str, str]:
         return queue_groups(
             self._settings.topic_names,
-            sources=self._table.sources,
+            sources=self._table.dedup_ttl_s,
             destinations=self._table.destinations,
             delays_s=self._table.delays_s,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from ingest.scheme import MalformedEvent, load_scheme
 from ingest.signature import SignedRequest
 from ingest.sources import Source, SourceSettings
 from streams.event import ABOUT_HEADER, OWN_SOURCE, UNTYPED, Event, body_sha256, dedup_id, parse_body
+from streams.schedule import Schedule
 
 ROW_KEYS = frozenset({"method", "url", "headers", "body", "body_b64", "at"})
 
@@ -103,6 +105,23 @@ def sample_own_event(body: bytes, *, event_type: str | None, now_ms: int) -> Sam
     event = _unidentified(OWN_SOURCE, body, "application/json", "", now_ms)
     about = {ABOUT_HEADER: str(fields["destination"])} if fields.get("destination") else {}
     return Sample(replace(event, type=event_type or str(fields.get("type", UNTYPED)), headers=about))
+
+
+def sample_tick(schedules: Sequence[Schedule], body: bytes, *, event_type: str | None, now_ms: int) -> Sample:
+    """Return the event that a schedule would make now, with ``body`` for its own: that of the schedule ``event_type``.
+
+    Without a type it is the first schedule's. An empty body is the schedule's own.
+
+    Raises:
+        BadSample: there is no such schedule.
+    """
+    found = [schedule for schedule in schedules if event_type in (None, schedule.name)]
+    if not found:
+        known = ", ".join(schedule.name for schedule in schedules)
+        raise BadSample(f"there is no schedule {event_type!r} (known: {known})")
+    event = found[0].tick(now_ms // 1000 * 1000, now_ms=now_ms)
+    note = f"as if {event.type} were due now" if event_type is None and len(schedules) > 1 else ""
+    return Sample(replace(event, body=body) if body.strip() else event, note)
 
 
 def _unidentified(name: str, body: bytes, content_type: str, content_encoding: str, now_ms: int) -> Event:

@@ -15,6 +15,7 @@ from ingest.settings import IngestSettings
 from ingest.sources import source_model_for
 from streams.event import RESERVED_SOURCES
 from streams.routing import NAME_PATTERN, RouteSettings
+from streams.schedule import ScheduleSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -25,7 +26,8 @@ def table_schema() -> Schema:
     """Return the schema, complete in itself, by JSON Schema draft 2020-12."""
     sources = {name: source_model_for(name) for name in scheme_names()}
     destinations = {name: load_connector(name).settings_model for name in connector_names()}
-    models: list[type[BaseModel]] = [*sources.values(), *destinations.values(), RouteSettings, IngestSettings]
+    sections: list[type[BaseModel]] = [RouteSettings, ScheduleSettings, IngestSettings]
+    models = [*sources.values(), *destinations.values(), *sections]
     references, definitions = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     found = {model: reference for (model, _), reference in references.items()}
     actions = sorted({action for name in destinations for action in load_connector(name).actions})
@@ -42,6 +44,7 @@ def table_schema() -> Schema:
             "sources": _section("scheme", {name: found[model] for name, model in sources.items()}, RESERVED_SOURCES),
             "destinations": _section("connector", {name: found[model] for name, model in destinations.items()}),
             "routes": {"type": "array", "items": found[RouteSettings]},
+            "schedules": {"type": ["array", "null"], "items": found[ScheduleSettings]},
             "ingest": {"anyOf": [found[IngestSettings], {"type": "null"}]},
         },
         "$defs": definitions["$defs"],

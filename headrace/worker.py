@@ -29,13 +29,16 @@ from headrace.watchdog import LoopWatchdog, ProgressWatchdog
 from streams.app import FanOutApp
 from streams.depths import queue_groups
 from streams.event import OWN_TYPES
+from streams.fold import following_fold
 from streams.herald import Herald
 from streams.kafka import KafkaUnavailable, wait_for_kafka
-from streams.metrics import StreamsMetrics
+from streams.marks import Marks
+from streams.metrics import ScheduleMetrics, StreamsMetrics
 from streams.own_events import OwnEvents
-from streams.pauses import Pauses, following, publish
+from streams.pauses import Pauses, publish
 from streams.retries import Retries
 from streams.routing import Routes, compile_routes
+from streams.schedules import Timetable, worker_name
 from streams.topics import TopicError
 
 STALL_S_MAX = 180.0
@@ -69,8 +72,10 @@ class Worker:
         self.kafka, self.names = settings.kafka(self.table), settings.topic_names
         self._body_bytes_max = self.table.body_bytes_max
         self.routes: Routes = compile_routes(self.table.routes)
+        self.schedules = self.table.compiled_schedules()
         self.registry = CollectorRegistry()
         self.metrics, self.connector_metrics = StreamsMetrics(self.registry), ConnectorMetrics(self.registry)
+        self.schedule_metrics = ScheduleMetrics(self.registry)
         Info("headrace_build", "Version of this process.", registry=self.registry).info({"version": __version__})
         self.admin = AdminServer(
             admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
@@ -134,7 +139,8 @@ class Worker:
             producer = self.kafka.producer()
             await producer.start()
             stack.push_async_callback(_stop_producer, producer)
-            pause_task = await stack.enter_async_context(following(self.kafka, self.names, self.pauses))
+            pauses = following_fold(self.kafka, self.names.pauses, self.pauses.apply)
+            pause_task = await stack.enter_async_context(pauses)
             self._watch(pause_task, "pauses")
             self.pauses.on_change = self._on_pause
             await self._start_parts(stack, producer)
@@ -165,6 +171,8 @@ class Worker:
             export_dead_letters(self.kafka, self.names, self.metrics.dead_letters, self.table.destinations),
         )
         if self.fans_out:
+            if self.table.schedules:  # first: what is due need not wait until the table is recovered
+                await self._start_schedules(stack, producer)
             self.fan_out = self._new_fan_out()
             stack.push_async_callback(self.fan_out.stop)
             await self.fan_out.start()
@@ -192,6 +200,20 @@ class Worker:
         await retries.start()
         self._spawn(stack, "retries", retries.run())
         stack.push_async_callback(retries.stop)
+
+    async def _start_schedules(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
+        marks = Marks()
+        following = following_fold(self.kafka, self.names.schedules, marks.read)
+        self._watch(await stack.enter_async_context(following), "marks of schedules")
+        timetable = Timetable(
+            lambda: self.schedules,
+            marks,
+            partial(publish, producer),
+            self.names,
+            self.schedule_metrics,
+            worker=worker_name(),
+        )
+        self._spawn(stack, "schedules", timetable.run())
 
     def _surroundings(self, producer: AIOKafkaProducer, herald: Herald) -> Surroundings:
         return Surroundings(
@@ -267,6 +289,8 @@ class Worker:
                     raise ReloadRefused("a new delay in delays_s needs a restart of the workers")
                 if table.body_bytes_max > self._body_bytes_max:
                     raise ReloadRefused("a larger body_bytes_max needs a restart of the workers")
+                if table.schedules and not self.table.schedules:
+                    raise ReloadRefused("the first schedule needs a restart of the workers")
                 await ensure_topics(self.settings, table)
                 if self.queues is not None:
                     await self.queues.change(table.destinations)
@@ -275,7 +299,7 @@ class Worker:
                 return
             if set(table.sources) != set(self.table.sources):
                 log.warning("reload_needs_restart", reason="sources were added or removed")
-            self.table, self.routes = table, routes
+            self.table, self.routes, self.schedules = table, routes, table.compiled_schedules()
             self._announce()
             log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
 
@@ -296,6 +320,8 @@ class Worker:
         pairs = [(route.name, route.destination) for route in self.routes]
         sources = self.table.dedup_ttl_s if self.fans_out else ()
         self.metrics.announce(sources=sources, routes=pairs, own_events=OWN_TYPES)
+        if self.fans_out:
+            self.schedule_metrics.announce(schedule.name for schedule in self.schedules)
 
     def _delays_s(self, table: RoutingTable | None = None) -> set[int]:
         return {delay_s for settings in (table or self.table).destinations.values() for delay_s in settings.delays_s}
@@ -303,7 +329,7 @@ class Worker:
     def _queue_groups(self) -> dict[str, str]:
         return queue_groups(
             self.names,
-            sources=self.table.sources,
+            sources=self.table.dedup_ttl_s,
             destinations=self.table.destinations,
             delays_s=self._delays_s(),
         )

@@ -25,7 +25,10 @@ FORM_FIELDS_MAX = 10_000
 
 OWN_SOURCE = "headrace"  # of what Headrace itself has to tell: `streams.own_events`
 OWN_TYPES = ("dead_letter", "circuit_opened", "destination_paused")
-RESERVED_SOURCES = frozenset({OWN_SOURCE, "schedules"})  # no routing table declares them, and nobody can post to them
+SCHEDULES_SOURCE = "schedules"  # of the events that schedules make: `streams.schedule`
+RESERVED_SOURCES = frozenset(
+    {OWN_SOURCE, SCHEDULES_SOURCE}
+)  # no routing table declares them, and nobody can post to them
 ABOUT_HEADER = "headrace-destination"  # a kept header of own events: the destination whose trouble they tell
 
 RecordHeaders = Iterable[tuple[str, bytes]]

@@ -71,3 +71,37 @@ class StreamsMetrics:
             self.delivery_age_s.labels(destination)
             for outcome in ("settled", "delayed", "dead_lettered", "skipped"):
                 self.deliveries.labels(destination, route, outcome)
+
+
+LATENESS_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+
+
+class ScheduleMetrics:
+    """The metrics of the schedules that one worker fires."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.ticks = Counter(
+            "headrace_schedule_ticks",
+            "Due times of schedules: events made, and times that passed while no worker ran.",
+            ["schedule", "outcome"],
+            registry=registry,
+        )
+        self.lateness_s = Histogram(
+            "headrace_schedule_lateness_seconds",
+            "Time from when a schedule was due, its jitter included, until Kafka had its event.",
+            ["schedule"],
+            buckets=LATENESS_BUCKETS_S,
+            registry=registry,
+        )
+
+    def announce(self, schedules: Iterable[str]) -> None:
+        """Make the series of these schedules, at 0."""
+        for schedule in schedules:
+            self.lateness_s.labels(schedule)
+            for outcome in ("fired", "missed"):
+                self.ticks.labels(schedule, outcome)
+
+    def fired(self, schedule: str, late_s: float) -> None:
+        """Count one event that Kafka has."""
+        self.ticks.labels(schedule, "fired").inc()
+        self.lateness_s.labels(schedule).observe(late_s)

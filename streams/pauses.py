@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from streams.kafka import KafkaSettings, read_topic, tail_topic
+from streams.kafka import KafkaSettings, read_topic
 from streams.record import Record
 from streams.topics import TopicNames
 
@@ -77,34 +75,6 @@ def _read(destination: str, value: bytes) -> Pause:
         return Pause(destination, str(fields["reason"]), str(fields["since"]))
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return Pause(destination, "the record of the pause cannot be read", "")
-
-
-@asynccontextmanager
-async def following(settings: KafkaSettings, names: TopicNames, pauses: Pauses) -> AsyncIterator[asyncio.Task[None]]:
-    """Keep ``pauses`` current while the block runs; on entry it is complete.
-
-    The task that is yielded ends only by an error; the caller watches it.
-
-    Raises:
-        KafkaUnavailable: the topic cannot be read.
-    """
-    ready = asyncio.Event()
-
-    async def follow() -> None:
-        async for record in tail_topic(settings, names.pauses, at_end=ready.set):
-            pauses.apply(record.key, record.value)
-
-    task = asyncio.create_task(follow(), name="pauses")
-    waiter = asyncio.create_task(ready.wait())
-    await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
-    try:
-        if task.done():
-            task.result()
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def read_pauses(settings: KafkaSettings, names: TopicNames) -> Pauses:

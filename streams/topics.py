@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from streams.event import OWN_SOURCE
+from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 from streams.kafka import BATCH_BYTES_MAX, OVERHEAD_BYTES
 from streams.topic_configs import TopicError, change_configs, read_configs
 
@@ -57,6 +57,11 @@ class TopicNames:
     def pauses(self) -> str:
         """The topic whose fold is the paused destinations; one partition, so that all see one order."""
         return f"{self.prefix}pauses"
+
+    @property
+    def schedules(self) -> str:
+        """The topic whose fold is how far each schedule has come; one partition, so that all see one order."""
+        return f"{self.prefix}schedules"
 
     @property
     def fan_out_group(self) -> str:
@@ -148,18 +153,22 @@ def required_topics(
     partitions: int = PARTITIONS,
     events_retention_ms: int = 7 * DAY_MS,
     outcomes_retention_ms: int = 7 * DAY_MS,
+    schedules: bool = False,
 ) -> list[TopicSpec]:
     """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``.
+
+    ``schedules`` says whether it has any: their events have a topic, and so has how far each has come.
 
     Headrace's own source has its topic always, so that a reload can add the first route that takes it.
     """
     largest = max(*sources.values(), BATCH_BYTES_MAX) if sources else 1024 * 1024
     event_bytes, delivery_bytes, letter_bytes = (largest + n * OVERHEAD_BYTES for n in (1, 2, 3))
+    own = {OWN_SOURCE: 0, SCHEDULES_SOURCE: 0} if schedules else {OWN_SOURCE: 0}
     specs = [
         TopicSpec(
             names.events(name), partitions, "delete", events_retention_ms, max(body, BATCH_BYTES_MAX) + OVERHEAD_BYTES
         )
-        for name, body in {**sources, OWN_SOURCE: 0}.items()
+        for name, body in {**sources, **own}.items()
     ]
     # No age empties a queue, for a destination may be paused for long: the workers trim what is settled.
     queues = [*(names.deliveries(n) for n in destinations), *(names.retries(n) for n in sorted(set(delays_s)))]
@@ -169,6 +178,7 @@ def required_topics(
         TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes),
         TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes),
         TopicSpec(names.pauses, 1, "compact", None, event_bytes),
+        *([TopicSpec(names.schedules, 1, "compact", None, event_bytes)] if schedules else []),
         TopicSpec(names.seen_changelog, partitions, "compact,delete", dedup_ttl_s_max * 1000, event_bytes),
     ]
 

@@ -39,6 +39,7 @@ def command(settings: Settings, check_env: bool) -> None:
         count(len(table.sources), "source"),
         count(len(table.destinations), "destination"),
         count(len(table.routes), "route"),
+        *([count(len(table.schedules), "schedule")] if table.schedules else []),
     )
     click.echo(f"{table.path} is valid: {', '.join(parts)}")
 

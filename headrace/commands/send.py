@@ -47,13 +47,16 @@ def command(
     """
     from headrace.live_sources import live_source
     from headrace.sending import Shipment, send
-    from streams.event import OWN_SOURCE
+    from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 
     table = settings.table()
     sources = table.sources
     if source_name == OWN_SOURCE:
         refusal = "what Headrace tells by itself, nobody can post it; `headrace try headrace FILE` rehearses its routes"
         raise click.UsageError(f"the source {OWN_SOURCE!r} is {refusal}", ctx)
+    if source_name == SCHEDULES_SOURCE:
+        refusal = "what schedules make, nobody can post it; `headrace schedules run NAME` makes one now"
+        raise click.UsageError(f"the source {SCHEDULES_SOURCE!r} is {refusal}", ctx)
     if source_name not in sources:
         raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
     shipment = Shipment(

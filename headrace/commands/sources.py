@@ -14,14 +14,15 @@ from headrace.options import with_settings
 def command(settings: Settings, as_json: bool) -> None:
     """List the sources: scheme, path, where the event id comes from, and the headers that are kept with each event.
 
-    The last is Headrace's own, to which nobody can post.
+    The last ones are Headrace's own and that of the schedules, to which nobody can post.
     """
     import orjson
 
     from ingest.scheme import load_scheme
-    from streams.event import OWN_SOURCE, OWN_TYPES
+    from streams.event import OWN_SOURCE, OWN_TYPES, SCHEDULES_SOURCE
 
     table = settings.table()
+    scheduled = [schedule.name for schedule in table.schedules]
     for name, source in table.sources.items():
         scheme = load_scheme(source.scheme)
         kept = sorted({*scheme.kept_headers, *source.keep_headers})
@@ -44,6 +45,12 @@ def command(settings: Settings, as_json: bool) -> None:
     if as_json:
         own = {"source": OWN_SOURCE, "scheme": None, "path": None, "event_types": OWN_TYPES}
         click.echo(orjson.dumps({**own, "dedup_ttl_s": table.dedup_ttl_s[OWN_SOURCE]}).decode())
+        if scheduled:
+            made = {"source": SCHEDULES_SOURCE, "scheme": None, "path": None, "event_types": scheduled}
+            click.echo(orjson.dumps({**made, "dedup_ttl_s": table.dedup_ttl_s[SCHEDULES_SOURCE]}).decode())
         return
     click.echo(f'{OWN_SOURCE}: Headrace\'s own events; nobody can post them, and "*" does not take them')
     click.echo(f"  event types:  {', '.join(OWN_TYPES)}")
+    if scheduled:
+        click.echo(f"{SCHEDULES_SOURCE}: events that the schedules make; nobody can post them")
+        click.echo(f"  event types:  {', '.join(scheduled)}")

@@ -44,8 +44,8 @@ def command(
     """
     from headrace.mistakes import closest
     from headrace.rehearsal import FAILED, rehearse
-    from headrace.sample import read_request, sample_event, sample_own_event
-    from streams.event import OWN_SOURCE
+    from headrace.sample import read_request, sample_event, sample_own_event, sample_tick
+    from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 
     table = settings.table()
     now_ms = round(time.time() * 1000)
@@ -54,8 +54,10 @@ def command(
     elif source in table.sources:
         request = read_request(file.read(), _headers(headers, content_type))
         sample = sample_event(source, table.sources[source], request, event_type=event_type, now_ms=now_ms)
+    elif source == SCHEDULES_SOURCE and table.schedules:
+        sample = sample_tick(table.compiled_schedules(), file.read(), event_type=event_type, now_ms=now_ms)
     else:
-        raise click.UsageError(f"there is no source {source!r}: {closest(source, [*table.sources, OWN_SOURCE])}")
+        raise click.UsageError(f"there is no source {source!r}: {closest(source, table.dedup_ttl_s)}")
     results = rehearse(table, sample.event, secrets=_secrets(settings, table))
     if as_json:
         _print_json(results)

@@ -157,13 +157,32 @@ def test_a_secret_in_the_table_is_never_shown(tmp_path: Path) -> None:
         assert not any("hunter2" in str(mistake) for mistake in mistakes(tmp_path, table))
 
 
+TICK = {"name": "x", "cron": "0 9 * * *"}
+
+
 @pytest.mark.parametrize(
     ("table", "key", "message"),
     [
         (changed("version", to=...), "", "version"),
         (changed("version", to=2), "version", "version 1"),
         (changed("version", to=True), "version", "version 1"),
-        (changed("schedules", to=[{"name": "x"}]), "schedules", "later version"),
+        (changed("schedules", to={"name": "x"}), "schedules", "list"),
+        (changed("schedules", to=["x"]), "schedules[0]", "mapping"),
+        (changed("schedules", to=[{"name": "x"}]), "schedules[0]", "'cron' is missing"),
+        (changed("schedules", to=[{"name": "x", "cron": "60 * * * *"}]), "schedules[0].cron", "Bad minute"),
+        (changed("schedules", to=[TICK, TICK]), "schedules[1].name", "taken"),
+        (changed("schedules", to=[{**TICK, "timezone": "Berlin"}]), "schedules[0].timezone", "Europe/Berlin"),
+        (changed("schedules", to=[{**TICK, "catchup": "all"}]), "schedules[0].catchup", "not known"),
+        (
+            changed("schedules", to=[{**TICK, "starts": "2026-02-01", "ends": "2026-01-01"}]),
+            "schedules[0].ends",
+            "never due",
+        ),
+        (
+            changed("schedules", to=[{**TICK, "starts": "2026-01-01", "ends": "2026-01-01T08:00"}]),
+            "schedules[0].cron",
+            "between",
+        ),
         (changed("rutes", to=[]), "rutes", "not known"),
         (changed("sources", to=[]), "sources", "mapping"),
         (changed("sources", "github", to=None), "sources.github", "mapping"),
@@ -294,3 +313,10 @@ def test_whatever_a_value_is_the_table_is_read_or_refused(
         load(tmp_path, changed(*place, to=value))
     except ConfigError as error:
         assert error.mistakes  # noqa: PT017
+
+
+def test_the_examples_are_valid() -> None:
+    examples = sorted((Path(__file__).parents[2] / "docs/examples").glob("*.yaml"))
+    assert examples
+    for example in examples:
+        assert not load_routing_table(example).warnings, example

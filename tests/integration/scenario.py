@@ -123,7 +123,7 @@ class Scenario:
         """Return the depth of every queue."""
         groups = queue_groups(
             self.names,
-            sources=self.table["sources"],
+            sources=[*self.table["sources"], *(["schedules"] if self.table.get("schedules") else [])],
             destinations=self.table["destinations"],
             delays_s={delay for d in self.table["destinations"].values() for delay in d.get("delays_s", [])},
         )
