@@ -84,7 +84,9 @@ class IngestAdmin:
             await self.server.stop()
 
     def _why_not_ready(self) -> str | None:
-        return self._ready() if self._topics_ready else "starting: Kafka and topics"
+        # With a spool events are accepted before Kafka was ever reached.
+        known = self._topics_ready or self._table.ingest.spool_settings is not None
+        return self._ready() if known else "starting: Kafka and topics"
 
     def _metrics(self) -> bytes:
         registry = CollectorRegistry()

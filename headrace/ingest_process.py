@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
+from headrace.ingest_spool import spooling
 from headrace.live_sources import SourceError, live_sources
 from headrace.process import allow_connections, tune_garbage_collection
+from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.server import IngestServer, Limits
@@ -48,6 +50,8 @@ class IngestProcess:
         self._settings = settings
         self._processes = options.processes
         self._body_bytes_max = table.body_bytes_max
+        self._table = table
+        self._spooled: SpooledPublisher | None = None
         self.metrics = IngestMetrics(registry)
         self.metrics.announce(table.sources)
         self.publisher = Publisher(settings.kafka(table), settings.topic_names)
@@ -69,7 +73,7 @@ class IngestProcess:
         await self.publisher.connected(CONNECT_WAIT_S)
         reporter = asyncio.create_task(self._report_ready())
         try:
-            async with self.server.listen(sock):
+            async with self._spooling(), self.server.listen(sock):
                 try:
                     yield
                 finally:
@@ -80,11 +84,31 @@ class IngestProcess:
             self.metrics.ready.set(0)
             await self.publisher.stop()
 
+    @contextlib.asynccontextmanager
+    async def _spooling(self) -> AsyncIterator[None]:
+        """Let the server publish through a spool while the block runs, if the routing table has one."""
+        chosen = self._table.ingest.spool_settings
+        if chosen is None:
+            yield
+            return
+        async with spooling(
+            self._settings,
+            lambda: self._table,
+            self.publisher,
+            self.metrics,
+            chosen=chosen,
+            processes=self._processes,
+        ) as self._spooled:
+            self.server.publish = self._spooled.publish
+            yield
+
     def why_not_ready(self) -> str | None:
         """Return why no event would be accepted now, or ``None``."""
         if self.stopping:
             return "stopping"
-        return None if self.publisher.ready else "Kafka does not answer"
+        if self.publisher.ready or (self._spooled is not None and self._spooled.has_room):
+            return None
+        return "Kafka does not answer" + (", and the spool takes no more" if self._spooled is not None else "")
 
     def reload(self) -> None:
         """Take over secrets and limits of the known sources, all or nothing: an invalid table keeps the old."""
@@ -100,6 +124,7 @@ class IngestProcess:
             return
         if set(sources) != set(self.server.sources):
             log.warning("reload_needs_restart", reason="sources were added or removed")
+        self._table = table
         self.server.sources = {name: sources.get(name, old) for name, old in self.server.sources.items()}
         log.info("reloaded", sources=len(self.server.sources))
 

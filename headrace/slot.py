@@ -7,10 +7,11 @@ first slot that is free. A container that is made anew takes over the slot, and 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from ingest.file_lock import try_lock
 
 SLOTS_MAX = 256  # as many as a topic would reasonably have partitions: a bound for the search, not for anything else
 
@@ -40,23 +41,9 @@ def _claim(directory: Path) -> tuple[int, Path]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for number in range(SLOTS_MAX):
-            file = _lock(directory / f"worker-{number}.lock")
+            file = try_lock(directory / f"worker-{number}.lock")
             if file is not None:
                 return file, directory / f"worker-{number}"
     except OSError as error:
         raise NoSlot(f"no slot can be claimed in {directory}: {error.strerror}") from error
     raise NoSlot(f"all {SLOTS_MAX} slots of {directory} are claimed by other workers")
-
-
-def _lock(path: Path) -> int | None:
-    """Return an open file that is locked, or ``None`` if another process has locked it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        return None
-    except OSError:
-        os.close(file)
-        raise
-    return file

@@ -43,7 +43,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Publish = Callable[[Event], Awaitable[Receipt]]
+Publish = Callable[[Event], Awaitable[Receipt | None]]  # ``None``: the spool has it
 
 
 def refusal(
@@ -84,7 +84,7 @@ async def accept(
     Args:
         source: whom the address names.
         request: as received.
-        publish: returns when every in-sync replica has the event; raises `Unavailable`.
+        publish: returns when every in-sync replica has the event, or the spool; raises `Unavailable`.
         now_s: Unix time, for signatures and the event's own time.
         monotonic_s: for the source's rate limit.
         documents: where certificates come from, for schemes that need them.
@@ -132,20 +132,21 @@ def challenged(source: Source, request: SignedRequest, *, now_s: float) -> Answe
         return _refused(source, error)
 
 
-def accepted(event: Event, receipt: Receipt) -> Answer:
-    """Return the answer to an event that every in-sync replica has."""
-    body = orjson.dumps({"status": "queued", "id": event.id, "receipt": str(receipt)})
+def accepted(event: Event, receipt: Receipt | None) -> Answer:
+    """Return the answer to an event that every in-sync replica has, or, without a receipt, the spool."""
+    body = orjson.dumps({"status": "queued", "id": event.id, "receipt": str(receipt) if receipt else None})
     return Answer(200, body, "accepted")
 
 
-def accepted_batch(events: Sequence[Event], receipts: Sequence[Receipt]) -> Answer:
-    """Return the answer to a batch, every event of which every in-sync replica has."""
+def accepted_batch(events: Sequence[Event], receipts: Sequence[Receipt | None]) -> Answer:
+    """Return the answer to a batch, every event of which is kept: a receipt is null where the spool has it."""
     ids = [event.id for event in events]
-    body = orjson.dumps({"status": "queued", "ids": ids, "receipts": [str(receipt) for receipt in receipts]})
+    written = [str(receipt) if receipt else None for receipt in receipts]
+    body = orjson.dumps({"status": "queued", "ids": ids, "receipts": written})
     return Answer(200, body, "accepted")
 
 
-async def _publish_all(events: Sequence[Event], publish: Publish) -> list[Receipt]:
+async def _publish_all(events: Sequence[Event], publish: Publish) -> list[Receipt | None]:
     """Publish every event, and return only when each is kept.
 
     Raises:

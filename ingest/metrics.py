@@ -56,6 +56,42 @@ class IngestMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._announce_spool(registry)
+
+    def _announce_spool(self, registry: CollectorRegistry) -> None:
+        """Make the series of the spool: they stay 0 without one."""
+        self.spool_events = Gauge(
+            "headrace_ingest_spool_events",
+            "Events in the spool, not yet in Kafka.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.spool_bytes = Gauge(
+            "headrace_ingest_spool_bytes",
+            "Bytes of the events in the spool.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.spool_oldest_s = Gauge(
+            "headrace_ingest_spool_oldest_seconds",
+            "For how long the oldest event of the spool has waited; 0 if none waits.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.spooled = Counter(
+            "headrace_ingest_spooled", "Events that went to the spool and were answered 200.", registry=registry
+        )
+        self.spool_published = Counter(
+            "headrace_ingest_spool_published", "Events of the spool that Kafka acknowledged.", registry=registry
+        )
+        self.spool_refused = Counter(
+            "headrace_ingest_spool_refused",
+            "Events that the spool did not take, answered 503: it is full, or its disk broken.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("full", "broken"):
+            self.spool_refused.labels(reason)
 
     def announce(self, sources: Iterable[str]) -> None:
         """Make the series of these sources, at 0: a rate needs a first sample."""

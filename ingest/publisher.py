@@ -74,8 +74,10 @@ class Publisher:
                 await self._keeper
         await self._drop(timeout_s)
 
-    async def publish(self, event: Event) -> Receipt:
+    async def publish(self, event: Event, *, timeout_s: float | None = None) -> Receipt:
         """Return the event's address once every in-sync replica has it.
+
+        ``timeout_s`` is the bound of this one, if not the publisher's own.
 
         Raises:
             Unavailable: the acknowledgement did not come within the bound. The event may still be written.
@@ -84,7 +86,7 @@ class Publisher:
         if producer is None:
             raise Unavailable
         try:
-            async with asyncio.timeout(self._ack_timeout_s):
+            async with asyncio.timeout(self._ack_timeout_s if timeout_s is None else timeout_s):
                 acknowledged = await producer.send(
                     self._names.events(event.source),
                     value=event.body,

@@ -57,7 +57,7 @@ class Limits:
 
 
 class IngestServer:
-    """Answers requests of the sources it is given. ``sources`` may be replaced at any time."""
+    """Answers requests of the sources it is given. ``sources`` and ``publish`` may be replaced at any time."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class IngestServer:
         self.sources = sources
         self.limits = limits or Limits()
         self.in_flight = 0
-        self._publish = publish
+        self.publish = publish
         self._metrics = metrics
         self._now_s = now_s
         self._monotonic_s = monotonic_s
@@ -149,7 +149,7 @@ class IngestServer:
         return await accept(
             source,
             source.request(request.method, request.raw_path, headers, body),
-            publish=self._publish,
+            publish=self.publish,
             now_s=self._now_s(),
             monotonic_s=self._monotonic_s(),
             documents=self._documents,

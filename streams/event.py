@@ -24,7 +24,7 @@ KEPT_HEADER_PREFIX = "header."
 FORM_FIELDS_MAX = 10_000
 
 OWN_SOURCE = "headrace"  # of what Headrace itself has to tell: `streams.own_events`
-OWN_TYPES = ("dead_letter", "circuit_opened", "destination_paused")
+OWN_TYPES = ("dead_letter", "circuit_opened", "destination_paused", "spool_filling")
 SCHEDULES_SOURCE = "schedules"  # of the events that schedules make: `streams.schedule`
 RESERVED_SOURCES = frozenset(
     {OWN_SOURCE, SCHEDULES_SOURCE}

@@ -123,6 +123,21 @@ def circuit_opened(destination: str, *, reason: str, worker: str, open_s: float,
     )
 
 
+def spool_filling(process: str, *, used_ratio: float, events: int, bytes_: int, now_ms: int) -> OwnEvent:
+    """Return what is told when the spool of an ingest process fills up: Kafka is away, or takes too little.
+
+    It waits in the same spool while Kafka is away, so it comes late; ``time`` says when it was.
+    """
+    return OwnEvent(
+        "spool_filling",
+        now_ms,
+        "",
+        f"the spool of {process} is {used_ratio:.0%} full: {events} events wait for Kafka",
+        (process, str(now_ms)),
+        {"process": process, "used_ratio": round(used_ratio, 3), "events": events, "bytes": bytes_},
+    )
+
+
 def _writable(value: object) -> object:
     """Return text without what UTF-8 cannot hold, such as half a pair of surrogates out of somebody's JSON."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from streams.deliver import IN_WORK_PER_SLOT
 from streams.event import Event
 from streams.intake import IN_FLIGHT_MAX
@@ -327,3 +329,69 @@ def children(pid: int) -> list[int]:
 async def not_ready(system: System, process: HeadraceProcess) -> bool:
     """Return whether ``/readyz`` says no."""
     return (await system.admin(process, "/readyz"))[0] != 200
+
+
+async def spool_through_an_outage(
+    system: System,
+    *,
+    freeze: bool,
+    away_s: float,
+    rate: float,
+    kill_ingest: bool,
+    processes: int = 1,
+    connections: int = 32,
+) -> Ledger:
+    """Take the broker away under load, with a spool; kill ingest in the middle: all that got 200 is called, once."""
+    system.table["ingest"] = {"spool": {"disk_free_bytes_min": 0}}
+    system.write_table()
+    ingest, _ = await system.start_ingest(processes), await system.worker()
+    ledger = Ledger(system)
+
+    async def moves() -> None:
+        await ledger.advanced(50)
+        before_s = time.monotonic()
+        if freeze:
+            system.kafka.pause()
+        else:
+            system.kafka.kill()
+        ledger.note_in_flight(LOADED_COMMIT_S)
+        await eventually(lambda: None in ledger.accepted.values(), 30)
+        spooled_at = len(ledger.accepted)
+        await asyncio.sleep(away_s / 2)
+        if kill_ingest:
+            ingest.kill()
+            await system.start_ingest(processes)  # ready, without Kafka
+        await eventually(lambda: len(ledger.accepted) > spooled_at + 100, 60)
+        await asyncio.sleep(max(0.0, before_s + away_s - time.monotonic()))
+        if freeze:
+            system.kafka.resume()
+        else:
+            await system.kafka.restart()
+        await eventually(lambda: list(ledger.accepted.values())[-1] is not None, 120)
+
+    await while_loading(ledger, moves, connections=connections, rate=rate)
+    await eventually(lambda: _spool_is_empty(system), 120)
+    await ledger.assert_all_settled(120)
+    queued = sum(receipt is None for receipt in ledger.accepted.values())
+    print(f"{queued} of {len(ledger.accepted)} accepted by the spool")
+    ledger.report("outage")
+    assert queued > 100
+    # Nothing can be committed meanwhile: the worker may repeat what it had in work, and nothing that was spooled.
+    assert ledger.repeated() <= ledger.repeats_max + len(system.destinations) * (CALLED_MAX + IN_FLIGHT_MAX)
+    spooled = {event_id for event_id, receipt in ledger.accepted.items() if receipt is None}
+    assert [path for path in ledger.repeats() if path.rpartition("/")[2] in spooled] == []
+    return ledger
+
+
+async def _spool_is_empty(system: System) -> bool:
+    """Return whether an ingest process that runs says so."""
+    for port in system.admin_ports.values():
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                lines = (await answer.text()).splitlines()
+        except aiohttp.ClientError:
+            continue
+        for line in lines:
+            if line.startswith("headrace_ingest_spool_events "):
+                return float(line.split()[-1]) == 0
+    return False

@@ -15,7 +15,7 @@ from streams.delivery import Delivery
 from streams.event import OWN_SOURCE, OWN_TYPES, Event, Receipt
 from streams.herald import SPACING_S, Herald
 from streams.metrics import StreamsMetrics
-from streams.own_events import OwnEvent, OwnEvents, circuit_opened, dead_letter, destination_paused
+from streams.own_events import OwnEvent, OwnEvents, circuit_opened, dead_letter, destination_paused, spool_filling
 from streams.pauses import Pause
 from streams.record import Record
 from streams.routing import Routes, RouteSettings, compile_routes
@@ -122,7 +122,9 @@ def test_pauses_and_circuits_have_their_own_ids() -> None:
         for name, worker, now_ms in [("crm", "a/1", 1), ("crm", "a/1", 2), ("crm", "b/1", 1), ("erp", "a/1", 1)]
     ]
     assert len({event.id for event in opened}) == 4
-    assert {destination_paused(pause, now_ms=1).type, opened[0].type, told_of(letter()).type} == set(OWN_TYPES)
+    filling = spool_filling("host/1", used_ratio=0.5, events=5, bytes_=50, now_ms=1)
+    told = {destination_paused(pause, now_ms=1).type, opened[0].type, told_of(letter()).type, filling.type}
+    assert told == set(OWN_TYPES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""What is told of the spools of one process: their gauges, and that they fill up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from ingest.metrics import IngestMetrics
+from ingest.spool import Spool, SpoolBroken
+
+INTERVAL_S = 1.0
+FILLING_RATIO = 0.5  # told once; with room left, so that what tells it finds a place in the spool itself
+CALM_RATIO = 0.25  # below it, filling up is news again
+
+
+class SpoolWatch:
+    """Looks at the spools for ever. ``filling`` is called with the used share when it passes `FILLING_RATIO`."""
+
+    def __init__(
+        self,
+        spools: Callable[[], Iterable[Spool]],
+        metrics: IngestMetrics,
+        *,
+        filling: Callable[[float], Awaitable[None]],
+        now_s: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._spools, self._metrics, self._filling = spools, metrics, filling
+        self._now_s, self._sleep = now_s, sleep
+        self._told = False
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await self._sleep(INTERVAL_S)
+
+    async def look(self) -> None:
+        """Set the gauges to what is now, and tell if the spool is filling."""
+        spools = list(self._spools())
+        for spool in spools:
+            try:
+                await spool.look()
+            except SpoolBroken:
+                continue  # logged; the gauges keep what was last known
+        metrics, now_s = self._metrics, self._now_s()
+        metrics.spool_events.set(sum(spool.events for spool in spools))
+        metrics.spool_bytes.set(sum(spool.bytes for spool in spools))
+        waited_s = [now_s - spool.oldest_s for spool in spools if spool.oldest_s is not None]
+        metrics.spool_oldest_s.set(max(0.0, *waited_s) if waited_s else 0)
+        used_ratio = max((spool.used_ratio for spool in spools), default=0.0)
+        metrics.capacity_used_ratio.labels("spool").set(min(1.0, used_ratio))
+        if used_ratio >= FILLING_RATIO and not self._told:
+            self._told = True
+            await self._filling(used_ratio)
+        elif used_ratio < CALM_RATIO:
+            self._told = False
