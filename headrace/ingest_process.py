@@ -131,6 +131,7 @@ class IngestProcess:
     async def _report_ready(self) -> None:
         while True:
             self.metrics.ready.set(self.why_not_ready() is None)
+            self.metrics.kafka_answers.set(self.publisher.ready)
             await asyncio.sleep(READY_INTERVAL_S)
 
 

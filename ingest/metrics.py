@@ -56,6 +56,12 @@ class IngestMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.kafka_answers = Gauge(
+            "headrace_ingest_kafka_answers",
+            "Processes that Kafka answered at their last probe.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._announce_spool(registry)
 
     def _announce_spool(self, registry: CollectorRegistry) -> None:

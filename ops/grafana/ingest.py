@@ -254,6 +254,46 @@ LIMITS = Row(
     ],
 )
 
+SPOOL = Row(
+    "Spool",
+    [
+        lines(
+            "Events in the spool",
+            "Answered 200 and not yet in Kafka, by ingest. Nothing waits while Kafka acknowledges.",
+            Query("sum by (instance) (headrace_ingest_spool_events)", "{{instance}}"),
+            links=[to_runbook("HeadraceSpoolFilling")],
+            nothing="no spool",
+        ),
+        lines(
+            "Into and out of the spool",
+            "Events that went into the spool, came out of it into Kafka, and found no place in it (503), a second.",
+            Query(f"sum(rate(headrace_ingest_spooled_total{WINDOW}))", "in"),
+            Query(f"sum(rate(headrace_ingest_spool_published_total{WINDOW}))", "out"),
+            Query(f"sum by (reason) (rate(headrace_ingest_spool_refused_total{WINDOW}))", "refused: {{reason}}"),
+            unit="mps",
+            links=[to_runbook("HeadraceSpoolFilling")],
+            nothing="no spool",
+        ),
+        lines(
+            "Oldest event in the spool",
+            "For how long the oldest event has waited for Kafka.",
+            Query("max by (instance) (headrace_ingest_spool_oldest_seconds)", "{{instance}}"),
+            unit="s",
+            links=[to_runbook("HeadraceSpoolNotDraining")],
+            nothing="no spool",
+        ),
+        lines(
+            "Used share of the spool",
+            "Of events or bytes, whichever is nearer to its bound. The alert fires at one half.",
+            Query('max by (instance) (headrace_capacity_used_ratio{resource="spool"})', "{{instance}}"),
+            unit="percentunit",
+            line_at=0.5,
+            links=[to_runbook("HeadraceSpoolFilling")],
+            nothing="no spool",
+        ),
+    ],
+)
+
 EACH = Row(
     "Source $source",
     [
@@ -290,6 +330,6 @@ PAGE = Page(
     links.INGEST,
     "Ingest",
     "What producers post: how much, how fast it is answered, what is refused and why.",
-    [NOW, POSTS, TIME, OBJECTIVES, LIMITS, EACH],
+    [NOW, POSTS, TIME, OBJECTIVES, LIMITS, SPOOL, EACH],
     [variables.source()],
 )

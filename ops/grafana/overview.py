@@ -390,6 +390,13 @@ LIMITS = Row(
             ),
             links=[to_runbook("HeadraceQueueGrowing"), to_runbook("HeadraceQueueStuck")],
         ),
+        lines(
+            "Events in the spool",
+            "Answered 200 and not yet in Kafka, by ingest: they wait on its disk while Kafka is away.",
+            Query("sum by (instance) (headrace_ingest_spool_events)", "{{instance}}"),
+            links=[to_runbook("HeadraceSpoolFilling"), to_runbook("HeadraceSpoolNotDraining")],
+            nothing="no spool",
+        ),
     ],
 )
 
