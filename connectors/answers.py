@@ -41,7 +41,9 @@ RULES: tuple[Rule, ...] = (
     Rule(425, 425, "transient", "too early: the service asks to send it again"),
     Rule(429, 429, "rate_limited", "too many requests: the whole destination waits, the circuit does not count it"),
     Rule(500, 599, "transient", "the service is failing: the circuit counts it"),
-    Rule(300, 399, "permanent", "redirects are not followed: they could leave the host, and may drop the body"),
+    Rule(
+        300, 399, "permanent", "a redirect that is not followed: to another host, or of a request that it would change"
+    ),
     Rule(400, 499, "permanent", "the service refuses this call, and would refuse it again"),
     Rule(0, 999, "permanent", "not an answer that HTTP knows"),
 )
@@ -69,22 +71,33 @@ def rule_for(status: int) -> Rule:
     return next(rule for rule in RULES if rule.first <= status <= rule.last)
 
 
-def error_for(status: int, headers: Mapping[bytes, bytes], *, now_s: float, explanation: str = "") -> CallError | None:
+def error_for(
+    status: int,
+    headers: Mapping[bytes, bytes],
+    *,
+    now_s: float,
+    explanation: str = "",
+    rule: Rule | None = None,
+    wait_s: float | None = None,
+) -> CallError | None:
     """Return what to raise for an answer, or None if the call is accepted.
 
     ``headers`` are those of `LIMIT_HEADERS` that the answer has. ``explanation`` is what the service says about it.
+    ``rule`` decides in place of the table, and ``wait_s`` is the wait that the service asks for elsewhere than in its
+    headers: both are a connector's, for what is peculiar to its service.
     """
-    if 200 <= status <= 299:
+    rule = rule or rule_for(status)
+    if rule.meaning == "ok":
         return None
-    rule = rule_for(status)
     text = f"the destination answered {status} ({rule.because})" + (f": {explanation}" if explanation else "")
     if rule.meaning == "credentials_refused":
         return CredentialsRefused(text, status=status)
     if rule.meaning == "rate_limited":
-        return RateLimited(text, status=status, retry_after_s=_asked_wait_s(headers, now_s))
+        asked_s = _asked_wait_s(headers, now_s) if wait_s is None else wait_s
+        return RateLimited(text, status=status, retry_after_s=asked_s)
     if rule.meaning == "transient":
         after = retry_after_s(headers.get(b"retry-after", b"").decode("latin-1"), now_s=now_s)
-        return TransientError(text, status=status, retry_after_s=after)
+        return TransientError(text, status=status, retry_after_s=after if wait_s is None else wait_s)
     return PermanentError(text, status=status)
 
 
@@ -123,11 +136,28 @@ def explain(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     texts: list[str] = []
-    for holder in (said, said.get("error") if isinstance(said, dict) else None):
-        if isinstance(holder, dict):
-            fields = (holder.get(name) for name in ("code", "error", "title", "message", "detail", "error_description"))
-            texts.extend(text for text in fields if isinstance(text, str) and text not in texts)
+    for holder in _holders(said):
+        for name in EXPLAINING:
+            value = holder.get(name)
+            text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            if isinstance(text, str) and text not in texts:
+                texts.append(text)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in ": ".join(texts)[:2000]).split())
+
+
+# The fields in which services explain a failure, at the top, under "error" and in the list "errors".
+EXPLAINING = ("code", "error_code", "error", "type", "title", "message", "description", "detail", "error_description")
+
+
+def _holders(said: object) -> list[Mapping[str, object]]:
+    """Return the objects of a failed answer that may explain it: itself, its ``error``, and its first ``errors``."""
+    found = [said]
+    if isinstance(said, dict):
+        errors = said.get("errors")
+        found += [said.get("error"), *(errors[:3] if isinstance(errors, list) else [])]
+    return [
+        {"message": holder} if isinstance(holder, str) else holder for holder in found if isinstance(holder, dict | str)
+    ]
 
 
 def _asked_wait_s(headers: Mapping[bytes, bytes], now_s: float) -> float | None:

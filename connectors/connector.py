@@ -9,19 +9,23 @@ A file declares one `Connector` under its own name and decorates each action::
         ...
 
 An action returns when the service has accepted the call, and raises a `connectors.errors.CallError` otherwise. It is
-called at least once a delivery, always with the same `Call.idempotency_key`.
+called at least once a delivery, always with the same `Call.idempotency_key`. What it returns, if anything, is a short
+text for people: how the service names what was made.
 """
 
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from connectors.dialect import Dialect
 from connectors.parameters import ParameterMistake, check_parameters, parameters_model, read_parameters
 from connectors.settings import CircuitSettings, DestinationSettings, EnvName, Rate, RetrySettings, rate_per_s
 
@@ -35,13 +39,40 @@ __all__ = [
     "Connector",
     "DestinationSettings",
     "EnvName",
+    "Extra",
     "ParameterMistake",
     "Rate",
+    "Resource",
     "RetrySettings",
     "rate_per_s",
 ]
 
-ActionFunction = TypeVar("ActionFunction", bound=Callable[..., Awaitable[None]])
+ActionFunction = TypeVar("ActionFunction", bound=Callable[..., Awaitable[str | None]])
+
+
+class Resource(Protocol):
+    """What a connector that makes no HTTP calls keeps open between calls: a pool, a producer, a process."""
+
+    async def close(self) -> None:
+        """Give it back; called once, when no call is in flight any more or the time for that is over."""
+
+
+Prepare = Callable[[Any, Mapping[str, str]], Awaitable[Resource]]
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional library: the ``module`` to import, and the ``name`` of Headrace's extra that brings it."""
+
+    module: str
+    name: str
+
+    @property
+    def missing(self) -> str:
+        """What to do about it, if it is not installed; else ``""``."""
+        if find_spec(self.module) is not None:
+            return ""
+        return f"needs {self.module}, which is not installed: pip install 'headrace[{self.name}]'"
 
 
 @dataclass(slots=True)
@@ -49,7 +80,8 @@ class Call:
     """What an action gets besides its parameters, made anew for each attempt.
 
     ``client`` speaks HTTP to the destination and sends the idempotency key by itself. ``secrets`` holds the values of
-    the settings' ``*_env`` keys, by those keys. ``prepared`` is what the connector's ``prepare`` returned.
+    the settings' ``*_env`` keys, by those keys. ``prepared`` is what the connector's ``prepare`` returned. ``time_s``
+    is Unix time.
     """
 
     client: Client
@@ -58,6 +90,7 @@ class Call:
     destination: str
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     prepared: Any = field(default=None, repr=False)
+    time_s: Callable[[], float] = field(default=time.time, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +98,7 @@ class Action:
     """One thing that a connector can do."""
 
     name: str
-    call: Callable[..., Awaitable[None]]
+    call: Callable[..., Awaitable[str | None]]
 
     @property
     def doc(self) -> str:
@@ -98,20 +131,26 @@ class Connector:
         name: str,
         settings_model: type[DestinationSettings] = DestinationSettings,
         *,
-        prepare: Callable[[Any], object] | None = None,
+        prepare: Prepare | None = None,
+        dialect: Dialect | None = None,
+        extra: Extra | None = None,
     ) -> None:
         """Declare a connector.
 
-        ``prepare`` is called once with the settings when a destination starts; its result is each call's ``prepared``.
-        It raises `ValueError`, with a sentence for the operator, if the destination cannot work.
+        ``prepare`` is awaited once with the settings and secrets when a destination starts; its result is each call's
+        ``prepared``, and is closed with the destination. It raises `ValueError`, with a sentence for the operator, if
+        the destination can never work as it is configured; a server that is away now is not such a case. ``dialect``
+        is what is peculiar to the service's answers, and ``extra`` the optional library that the connector needs.
         """
         self.name = name
         self.settings_model = settings_model
         self.prepare = prepare
+        self.dialect = dialect
+        self.extra = extra
         self.actions: dict[str, Action] = {}
 
     def action(self, function: ActionFunction) -> ActionFunction:
-        """Declare ``async def name(call, *, parameters…) -> None`` an action of this connector."""
+        """Declare ``async def name(call, *, parameters…) -> str | None`` an action of this connector."""
         name = function.__name__
         self.actions[name] = Action(name, function)
         return function

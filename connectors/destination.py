@@ -15,7 +15,7 @@ import structlog
 from connectors.attempt import EXCERPT_CHARS_MAX, Attempt
 from connectors.breaker import Admission, CircuitBreaker, State
 from connectors.client import Session
-from connectors.connector import Action, Call, Connector, DestinationSettings
+from connectors.connector import Action, Call, Connector, DestinationSettings, Resource
 from connectors.errors import (
     CallError,
     PermanentError,
@@ -34,6 +34,8 @@ from connectors.settings import rate_per_s
 __all__ = ["Destination", "Interrupted", "Settled"]
 
 FAILURES_KEPT = 3
+CLOSE_S_MAX = 5.0
+MADE_CHARS_MAX = 200
 DELIVERY_ID_CHARS = 64  # what follows in an idempotency key is a replay's number
 
 log = structlog.get_logger("connectors")
@@ -41,10 +43,14 @@ log = structlog.get_logger("connectors")
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A round that succeeded: how many calls it took, and the HTTP status of the last one if there was one."""
+    """A round that succeeded: how many calls it took, and the HTTP status of the last one if there was one.
+
+    ``made`` is how the service names what was made, where the action tells.
+    """
 
     attempts: int
     status: int | None
+    made: str = ""
 
 
 class Destination:
@@ -90,10 +96,14 @@ class Destination:
         )
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._interruption = Interruption()
-        self._prepared: object = None
+        self._prepared: Resource | None = None
         self.in_flight = 0
         self._session = Session(
-            settings.endpoint(secrets), secrets=secrets.values(), on_exhausted=self._block, unix_time=unix_time
+            settings.endpoint(secrets),
+            secrets=secrets.values(),
+            dialect=connector.dialect,
+            on_exhausted=self._block,
+            unix_time=unix_time,
         )
 
     async def start(self) -> None:
@@ -102,14 +112,28 @@ class Destination:
         Raises:
             ValueError: it cannot work, as with a Python module that does not import; says why.
         """
-        if self._connector.prepare is not None:
-            self._prepared = self._connector.prepare(self.settings)
+        extra = self._connector.extra
+        if extra is not None and extra.missing:
+            raise ValueError(f"the connector {self._connector.name} {extra.missing}")
         await self._session.start()
+        try:
+            if self._connector.prepare is not None:
+                self._prepared = await self._connector.prepare(self.settings, self._secrets)
+        except BaseException:
+            await self._session.close()
+            raise
 
     async def close(self) -> None:
         """End all waits and close the connections; calls still in flight fail with `Unreachable`."""
         self.interrupt_backoff()
-        await self._session.close()
+        try:
+            if self._prepared is not None:
+                async with asyncio.timeout(CLOSE_S_MAX):
+                    await self._prepared.close()
+        except Exception as error:  # whatever a driver makes of a connection that is broken already
+            log.warning("destination_not_closed", destination=self.name, error=place_of(error))
+        finally:
+            await self._session.close()
 
     def share(self, numerator: int, denominator: int) -> None:
         """Take the part of the rate that belongs to ``numerator`` partitions of ``denominator``."""
@@ -175,6 +199,7 @@ class _Round:
         "_before_attempt",
         "_failures",
         "_key",
+        "_made",
         "_period",
         "_status",
     )
@@ -196,6 +221,7 @@ class _Round:
         self._attempts = 0
         self._failures: deque[Attempt] = deque(maxlen=FAILURES_KEPT)
         self._status: int | None = None
+        self._made = ""
 
     async def run(self) -> Settled:
         try:
@@ -206,7 +232,7 @@ class _Round:
             error.attempts = self._attempts
             error.failures = tuple(self._failures)
             raise
-        return Settled(self._attempts, self._status)
+        return Settled(self._attempts, self._status, self._made)
 
     async def _back_off(self, seconds: float) -> None:
         async with self._at._interruption.interruptible(self._period):
@@ -260,12 +286,13 @@ class _Round:
         at = self._at
         self._attempts += 1
         client = at._session.client(self._key)
-        call = Call(client, at.settings, self._key, at.name, at._secrets, at._prepared)
+        call = Call(client, at.settings, self._key, at.name, at._secrets, at._prepared, at._unix_time)
         started_s, time_ms = at._now(), int(at._unix_time() * 1000)
         error: CallError | None = None
         try:
             async with asyncio.timeout(at.settings.timeout_s):
-                await self._action.call(call, **self._arguments)
+                made = await self._action.call(call, **self._arguments)
+            self._made = _shown(at._session.mask.text(made)) if made else ""
         except CallError as raised:
             error = raised
         except TimeoutError:
@@ -317,3 +344,7 @@ def _report(admission: Admission, error: CallError | None) -> None:
         admission.succeeded()
     else:
         admission.abandoned()  # refused before it was sent, or a defect of the action: says nothing
+
+
+def _shown(made: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in made[:MADE_CHARS_MAX])

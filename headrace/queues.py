@@ -95,17 +95,17 @@ class DestinationQueues:
 
     async def _open(self, name: str, settings: DestinationSettings) -> Destination:
         around = self._around
-        destination = Destination(
-            name,
-            settings,
-            load_connector(settings.connector),
-            secrets=around.settings.destination_secrets(settings),
-            metrics=around.connector_metrics,
-            on_circuit_opened=lambda reason: around.herald.circuit_opened(
-                name, reason=reason, open_s=settings.circuit.open_s
-            ),
-        )
         try:
+            destination = Destination(
+                name,
+                settings,
+                load_connector(settings.connector),
+                secrets=around.settings.destination_secrets(settings),
+                metrics=around.connector_metrics,
+                on_circuit_opened=lambda reason: around.herald.circuit_opened(
+                    name, reason=reason, open_s=settings.circuit.open_s
+                ),
+            )
             await destination.start()
         except ValueError as error:
             raise DestinationUnusable(f"destination {name}: {error}") from error

@@ -39,6 +39,8 @@ class Settlement(Protocol):
     def attempts(self) -> int: ...  # noqa: D102  see the class
     @property
     def status(self) -> int | None: ...  # noqa: D102
+    @property
+    def made(self) -> str: ...  # noqa: D102  how the service names what was made: the outcome's detail
 
 
 Call = Callable[[str, dict[str, object], str], Awaitable[Settlement]]
@@ -158,7 +160,9 @@ class _Round:
                 await self._postpone(error, stage="retry")
                 return
             else:
-                await self._finish(outcomes.SETTLED, attempts=settled.attempts, status=settled.status)
+                await self._finish(
+                    outcomes.SETTLED, attempts=settled.attempts, status=settled.status, detail=settled.made
+                )
                 return
 
     async def _postpone(self, error: TransientError, *, stage: str) -> None:

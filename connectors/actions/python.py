@@ -1,28 +1,20 @@
-"""The user's own code: an async function in a module that the routing table names.
+"""The user's own code: async functions in a module that the routing table names.
 
-The module is imported when the destination starts; a file is read anew when the routing table is reloaded, a module
-name is not. It runs in the
-worker's process and on its event loop: a function that computes for long, or blocks, holds up every delivery, and one
-that swallows its cancellation outlasts ``timeout_s``.
+The module is imported when the destination starts, into a process of its own for each worker: a function that blocks,
+computes for long, runs out of memory or crashes harms no other destination. It gets the worker's environment.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import importlib
-import inspect
 import re
-import sys
-from importlib.machinery import SourceFileLoader
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from connectors.connector import Call, Connector, DestinationSettings
-from connectors.errors import CallError, PermanentError, TransientError, place_of
+from connectors.user_process import UserProcess
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -49,62 +41,32 @@ class PythonSettings(DestinationSettings):
         return module
 
 
-def load_module(settings: PythonSettings) -> ModuleType:
-    """Import the user's module.
-
-    Raises:
-        ValueError: it cannot be imported; says why, and in which line.
-    """
-    try:
-        if settings.module.endswith(".py"):
-            return _load_file(settings.module)
-        return importlib.import_module(settings.module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"the module {settings.module} does not import: {place_of(error)}") from error
+async def _start(settings: PythonSettings, secrets: Mapping[str, str]) -> UserProcess:
+    process = UserProcess(settings.module)
+    await process.start()
+    return process
 
 
-def _load_file(path: str) -> ModuleType:
-    name = "headrace_python_" + hashlib.sha256(path.encode()).hexdigest()[:12]
-    loader = SourceFileLoader(name, path)
-    module = ModuleType(name)
-    module.__file__ = path
-    module.__loader__ = loader
-    sys.modules[name] = module  # dataclasses and pickle look their module up
-    exec(loader.source_to_code(loader.get_data(path), path), module.__dict__)  # noqa: S102  the operator named this file
-    return module
-
-
-python = Connector("python", PythonSettings, prepare=load_module)
+python = Connector("python", PythonSettings, prepare=_start)
 
 
 @python.action
-async def call(call: Call, *, function: str, args: dict[str, Any] | None = None) -> None:
+async def call(call: Call, *, function: str, args: dict[str, Any] | None = None) -> str | None:
     """Await ``function(call, **args)`` of the module, at least once: pass ``call.idempotency_key`` to what it changes.
 
-    The function raises `PermanentError` for a delivery that can never succeed, and `TransientError` for one that may
-    later. Anything else that it raises is a defect, of which the delivery is not to blame: it is retried, then a dead
-    letter, which is replayed when the defect is mended. Of such an exception only the class and place are shown, since
-    its text may hold what nobody may see.
+    ``call`` has ``idempotency_key`` and ``destination``. The function raises `PermanentError` for a delivery that can
+    never succeed, and `TransientError` for one that may later (both in ``connectors.errors``). Anything else that it
+    raises is a defect, of which the delivery is not to blame: it is retried, then a dead letter, which is replayed when
+    the defect is mended. Of such an exception only the class and place are shown, since its text may hold what nobody
+    may see. A function that does not return within ``timeout_s`` is cancelled, and a second later its process is
+    killed: other functions in it fail with it, and are retried.
+
+    Returns:
+        What the function returns, if that is a text.
 
     Raises:
         PermanentError: there is no such async function, or the arguments do not fit it.
-        TransientError: the function raised something else.
+        TransientError: the function raised something else, or its process ended.
     """
-    target = getattr(call.prepared, function, None)
-    if function.startswith("_") or not inspect.iscoroutinefunction(target):
-        raise PermanentError(f"the module has no async function {function!r}")
-    arguments = args or {}
-    try:
-        inspect.signature(target).bind(call, **arguments)
-    except TypeError as error:
-        raise PermanentError(f"the arguments do not fit {function}: {error}") from None
-    try:
-        await target(call, **arguments)
-    except (CallError, TimeoutError):
-        raise
-    except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise  # ours: the time is up, or the worker drains
-        # SystemExit too: a user's function must not end the worker.
-        raise TransientError(f"{function} raised {place_of(error)}") from None
+    process: UserProcess = call.prepared
+    return await process.run(call, function, args or {})

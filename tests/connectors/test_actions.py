@@ -1,12 +1,9 @@
 """What is particular to one action; what all promise is in test_conformance.py."""
 
-import asyncio
-
 import pytest
 import structlog
 
-from connectors.errors import PermanentError, TimeoutExceeded, TransientError
-from connectors.registry import load_connector
+from connectors.errors import PermanentError
 
 
 async def send(destination, action, **parameters):
@@ -103,88 +100,3 @@ async def test_log_shows_the_rendered_fields(open_destination):
     assert lines[0]["message"] == "paid"
     assert lines[0]["fields"] == {"event": "kept apart", "cents": 5}
     assert len(lines[1]["fields"]) < 20_000
-
-
-MODULE = """
-from __future__ import annotations
-import asyncio, sys
-from dataclasses import dataclass
-from connectors.errors import PermanentError, RateLimited
-
-@dataclass
-class Order:
-    sku: str
-
-seen = []
-
-async def order(call, sku, count=1):
-    seen.append((Order(sku), count, call.idempotency_key, call.destination))
-
-async def refuse(call): raise PermanentError("no such customer", status=404)
-async def defect(call): raise KeyError("private")
-async def leave(call): sys.exit(3)
-async def cancel(call): raise asyncio.CancelledError
-async def slow(call): await asyncio.sleep(60)
-async def _hidden(call): pass
-def plain(call): pass
-"""
-
-
-@pytest.fixture
-async def own(open_destination, tmp_path):
-    (tmp_path / "own.py").write_text(MODULE)
-    model = load_connector("python").settings_model
-    keys = {"connector": "python", "module": "own.py", "timeout_s": 0.2, "retry": {"attempts": 1}}
-    settings = model.model_validate(keys, context={"base_dir": tmp_path})
-    return await open_destination("python", settings.model_dump())
-
-
-async def test_python_calls_the_users_function(own):
-    await send(own, "call", function="order", args={"sku": "a", "count": 2})
-    ((order, count, key, destination),) = own._prepared.seen
-    assert (order.sku, count, key, destination) == ("a", 2, "5f" * 32, "shop")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "kind", "says"),
-    [
-        ({"function": "refuse"}, PermanentError, "no such customer"),
-        ({"function": "unknown"}, PermanentError, "no async function 'unknown'"),
-        ({"function": "plain"}, PermanentError, "no async function"),
-        ({"function": "_hidden"}, PermanentError, "no async function"),
-        ({"function": "order"}, PermanentError, "missing a required argument: 'sku'"),
-        ({"function": "order", "args": {"sku": "a", "z": 1}}, PermanentError, "unexpected keyword argument 'z'"),
-        ({"function": "order", "args": {"sku": "a", "call": 1}}, PermanentError, "multiple values"),
-        ({"function": "defect"}, TransientError, "defect raised KeyError at own.py:"),
-        ({"function": "leave"}, TransientError, "leave raised SystemExit"),
-        ({"function": "cancel"}, TransientError, "cancel raised CancelledError"),
-        ({"function": "slow"}, TimeoutExceeded, "no answer within 0.2 s"),
-    ],
-)
-async def test_python_what_the_function_raises(own, parameters, kind, says):
-    with pytest.raises(kind, match=says) as caught:
-        await send(own, "call", **parameters)
-    assert "private" not in str(caught.value)
-    assert own.in_flight == 0
-
-
-async def test_python_a_cancelled_call_is_cancelled(own):
-    task = asyncio.create_task(send(own, "call", function="slow"))
-    await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-@pytest.mark.parametrize("module", ["missing.py", "../x", "a b", "", "a..b"])
-def test_python_a_module_that_cannot_be_is_found_before_anything_starts(module, tmp_path):
-    model = load_connector("python").settings_model
-    with pytest.raises(ValueError, match=r"no file|neither"):
-        model.model_validate({"connector": "python", "module": module}, context={"base_dir": tmp_path})
-
-
-@pytest.mark.parametrize("source", ["import nowhere", "1 +", "raise SystemExit(1)"])
-async def test_python_a_module_that_does_not_import_stops_the_start(open_destination, tmp_path, source):
-    (tmp_path / "broken.py").write_text(source)
-    with pytest.raises(ValueError, match="does not import"):
-        await open_destination("python", {"module": str(tmp_path / "broken.py")})

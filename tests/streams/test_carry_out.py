@@ -33,6 +33,7 @@ DELIVERY = Delivery(EVENT, Receipt("orders", 0, 5), "to-crm", "crm")
 class Settled:
     attempts: int = 1
     status: int | None = 200
+    made: str = ""
 
 
 @dataclass
