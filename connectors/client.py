@@ -1,8 +1,8 @@
 """HTTP to one destination: bounded in time, size and reach, and able to fail only with a `CallError`.
 
 httpx requests over aiohttp's connections (docs/adr/): the pool of httpx itself is quadratic in the calls in flight.
-Requests go to the transport directly, since `httpx.AsyncClient.send` doubles the cost of a call with redirects,
-cookies, authentication and decoding that are not wanted here.
+Requests go to the transport directly, since `httpx.AsyncClient.send` doubles the cost of a call with cookies,
+authentication and decoding that are not wanted here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -22,26 +22,42 @@ from httpx_aiohttp import AiohttpTransport
 
 from connectors.answers import LIMIT_HEADERS, error_for, exhausted_s, explain
 from connectors.attempt import EXCERPT_CHARS_MAX
+from connectors.auth import TokenRequest
+from connectors.connections import open_connections, reason_of
+from connectors.content import Form, Parts, encode
+from connectors.dialect import Dialect
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import CallError, PermanentError, TransientError, Unreachable
 from connectors.masking import Mask
+from connectors.redirects import REDIRECTS_MAX, redirected
 
 ANSWER_BYTES_MAX = 1024 * 1024  # of an answer's body; what follows is not read, and its connection closed
 EXPLANATION_CHARS_MAX = 200
-KEEPALIVE_S = 15.0
+FETCHED_MAX = 4  # tokens that are masked
 
 # Not asked for, so nothing has to be inflated within bounds.
 BASE_HEADERS = {"user-agent": "headrace", "accept": "*/*", "accept-encoding": "identity"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
-    """An accepted call's answer. ``body`` is raw and at most 1 MiB; ``truncated`` says that there was more."""
+    """An answer, that of an accepted call unless a `Dialect` is asked about it.
+
+    ``body`` is raw and at most 1 MiB; ``truncated`` says that there was more.
+    """
 
     status: int
     headers: httpx.Headers = field(repr=False)
     body: bytes = field(repr=False)
     truncated: bool = False
+
+    @cached_property
+    def parsed(self) -> Any:
+        """The body as JSON; None if it is not JSON, or was cut short."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
 
     def json(self) -> Any:
         """Return the parsed body.
@@ -49,12 +65,18 @@ class Answer:
         Raises:
             TransientError: it is not JSON, or was cut short.
         """
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
+        if self.parsed is None and self.body.strip() != b"null":
             raise TransientError(
                 f"the destination answered {self.status} with a body that is not JSON", status=self.status
-            ) from None
+            )
+        return self.parsed
+
+    def text_at(self, *path: str) -> str:
+        """Return the text or number that stands at ``path`` in the JSON body, ``""`` if none does."""
+        value = self.parsed
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 class Session:
@@ -65,6 +87,7 @@ class Session:
         endpoint: Endpoint | None,
         *,
         secrets: Iterable[str] = (),
+        dialect: Dialect | None = None,
         on_exhausted: Callable[[float], None] = lambda wait_s: None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
@@ -74,23 +97,25 @@ class Session:
         that an answer calls used up is filled again.
         """
         self._endpoint = endpoint
+        self._dialect = dialect or Dialect()
         self._headers = {**BASE_HEADERS, **({k.lower(): v for k, v in endpoint.headers.items()} if endpoint else {})}
         # Parsing takes a tenth of a call, and the paths of most routes are few. 256 paths of 8 KiB are 2 MiB at most.
         self._url = lru_cache(maxsize=256)(self._join)
-        self.mask = Mask(secrets)
+        self._secrets = [*secrets, *(endpoint.secrets if endpoint else ())]
+        self._fetched: list[str] = []  # the last tokens: an answer may repeat the one before
+        self.mask = Mask(self._secrets)
         self._on_exhausted = on_exhausted
         self._unix_time = unix_time
         self._transport: AiohttpTransport | None = None
 
     async def start(self) -> None:
-        """Open the session; connections are made by the calls."""
-        if self._endpoint is None:
-            return
-        context = httpx.create_ssl_context(trust_env=False)
-        connections = aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEEPALIVE_S)
-        # A session without trust_env reads no proxy and no .netrc from the environment.
-        session = aiohttp.ClientSession(connector=connections, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-        self._transport = AiohttpTransport(verify=context, trust_env=False, client=session)
+        """Open the session; connections are made by the calls.
+
+        Raises:
+            ValueError: its certificates cannot be used.
+        """
+        if self._endpoint is not None:
+            self._transport = open_connections(self._endpoint)
 
     async def close(self) -> None:
         """Close every connection; calls in flight fail with `Unreachable`."""
@@ -120,15 +145,56 @@ class Session:
     def _join(self, path: str, query: Mapping[str, Any] | None = None) -> httpx.URL:
         if self._endpoint is None:
             raise PermanentError("this connector makes no HTTP calls")
-        return httpx.URL(join_url(self._endpoint.base_url, path, query))
+        return httpx.URL(join_url(self._endpoint.base_url, path, query, self._endpoint.query))
 
     async def send(self, request: httpx.Request) -> Answer:
         """Return the answer, which is of status 2xx.
 
+        Redirects within the host are followed as `connectors.redirects` says.
+
         Raises:
-            PermanentError, TransientError, RateLimited, CredentialsRefused: as `connectors.answers.RULES` says.
+            PermanentError, TransientError, RateLimited, CredentialsRefused: as `connectors.answers.RULES` says, and
+                what the connector's dialect excepts from it.
             Unreachable: no connection, or it broke.
         """
+        answer = await self._authorized(request)
+        for _ in range(REDIRECTS_MAX):
+            if not 300 <= answer.status <= 399:
+                break
+            further = redirected(request, answer.status, answer.headers.get("location"))
+            if further is None:
+                break
+            request = further
+            answer = await self._authorized(request)
+        return self._judge(answer)
+
+    async def _authorized(self, request: httpx.Request) -> Answer:
+        auth = self._endpoint.auth if self._endpoint else None
+        if auth is None:
+            return await self._exchange(request)
+        # A service may have forgotten a token before it expired: a new one is tried once.
+        for last in (False, True):
+            headers = await auth.headers(request, ask=self._ask, now_s=self._unix_time())
+            self._hide(auth.secrets())
+            request.headers.update(headers)
+            answer = await self._exchange(request)
+            if answer.status != 401 or last or not auth.refused(headers):
+                break
+        return answer
+
+    def _hide(self, fetched: list[str]) -> None:
+        if new := [secret for secret in fetched if secret not in self._fetched]:
+            self._fetched = [*self._fetched, *new][-FETCHED_MAX:]
+            self.mask = Mask([*self._secrets, *self._fetched])
+
+    async def _ask(self, wanted: TokenRequest) -> Answer:
+        """Ask for a token: an exchange like any other, but that it carries no credential of the destination's."""
+        headers = {**BASE_HEADERS, **wanted.headers, "content-type": "application/x-www-form-urlencoded"}
+        request = httpx.Request("POST", wanted.url, headers=headers, content=urlencode(wanted.form).encode())
+        answer = await self._exchange(request)
+        return self._judge(answer, dialect=Dialect())
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
         if self._transport is None:
             raise Unreachable("the destination is closed")
         # The causes are dropped ("from None"): aiohttp's exceptions show requests, with their headers.
@@ -137,22 +203,32 @@ class Session:
         except httpx.UnsupportedProtocol:
             raise PermanentError("the request cannot be sent: not a valid URL") from None
         except (httpx.HTTPError, aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise Unreachable(f"the destination could not be reached: {_reason(error)}") from None
+            raise Unreachable(f"the destination could not be reached: {reason_of(error)}") from None
         body, whole = await _read(response)
-        return self._judge(response, body, truncated=not whole)
+        return Answer(response.status_code, response.headers, body, truncated=not whole)
 
-    def _judge(self, response: httpx.Response, body: bytes, *, truncated: bool) -> Answer:
-        status, headers = response.status_code, response.headers
-        limits = {name.lower(): value for name, value in headers.raw if name.lower() in LIMIT_HEADERS}
+    def _judge(self, answer: Answer, dialect: Dialect | None = None) -> Answer:
+        status, body = answer.status, answer.body
+        limits = {name.lower(): value for name, value in answer.headers.raw if name.lower() in LIMIT_HEADERS}
         now_s = self._unix_time()
         if limits:
             wait_s = exhausted_s(limits, now_s=now_s)
             if wait_s is not None:
                 self._on_exhausted(wait_s)
-        if 200 <= status <= 299:
-            return Answer(status, headers, body, truncated)
-        error = error_for(status, limits, now_s=now_s, explanation=self._explanation(body))
-        assert error is not None  # noqa: S101  for mypy: only 2xx gives None
+        dialect = dialect or self._dialect
+        rule = dialect.rule_for(answer)
+        if rule is None and 200 <= status <= 299:
+            return answer
+        error = error_for(
+            status,
+            limits,
+            now_s=now_s,
+            explanation=self._explanation(body),
+            rule=rule,
+            wait_s=dialect.wait_s(answer, now_s),
+        )
+        if error is None:
+            return answer
         error.excerpt = self._excerpt(body)
         raise error
 
@@ -182,28 +258,32 @@ class Client:
         path: str,
         *,
         json: object = None,
-        form: Mapping[str, Scalar | list[Scalar]] | None = None,
+        form: Form | None = None,
+        multipart: Parts | None = None,
         body: str | bytes | None = None,
         query: Mapping[str, Scalar | list[Scalar]] | None = None,
         headers: Mapping[str, str] | None = None,
+        own_headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Return the destination's answer, of status 2xx, to one request under its base URL.
 
-        At most one of ``json``, ``form`` and ``body`` is given. Redirects are not followed.
+        At most one of ``json``, ``form``, ``multipart`` and ``body`` is given. ``headers`` may come from an event, and
+        are checked; ``own_headers`` are the connector's, credentials among them, and win.
 
         Raises:
             PermanentError: the request cannot be built, or the destination refuses it.
             TransientError: it may succeed later; `Unreachable` and `RateLimited` are kinds of it.
             CredentialsRefused: 401 or 403.
         """
-        content_type, content = _content(json, form, body)
+        content_type, content = encode(json=json, form=form, multipart=multipart, body=body)
         try:
             own = check_headers(headers) if headers else {}
         except ValueError as error:
             raise PermanentError(f"the request cannot be sent: {error}") from None
-        if content_type and "content-type" not in own:
+        if content_type and ("content-type" not in own or multipart is not None):
             own["content-type"] = content_type
         own["idempotency-key"] = self.idempotency_key
+        own |= own_headers or {}
         request = self.session.build(method, path, query, own, content)
         try:
             answer = await self.session.send(request)
@@ -212,21 +292,6 @@ class Client:
             raise
         self.status = answer.status
         return answer
-
-
-def _content(json: object, form: Mapping[str, Any] | None, body: str | bytes | None) -> tuple[str, bytes | None]:
-    if sum(value is not None for value in (json, form, body)) > 1:
-        raise PermanentError("only one of json, form and body can be sent")
-    try:
-        if json is not None:
-            return "application/json", orjson.dumps(json)
-        if form is not None:
-            return "application/x-www-form-urlencoded", urlencode(form, doseq=True).encode()
-        if isinstance(body, str):
-            return "text/plain; charset=utf-8", body.encode()
-    except (TypeError, ValueError):  # values that JSON lacks, numbers beyond 64 bits, lone surrogates
-        raise PermanentError("the body cannot be encoded") from None
-    return ("application/octet-stream", body) if body is not None else ("", None)
 
 
 async def _read(response: httpx.Response) -> tuple[bytes, bool]:
@@ -249,11 +314,3 @@ async def _read(response: httpx.Response) -> tuple[bytes, bool]:
     finally:
         await stream.aclose()
     return bytes(body[:ANSWER_BYTES_MAX]), whole
-
-
-def _reason(error: BaseException) -> str:
-    """Return the class of what went wrong, and the system's word for it: texts and causes may show headers."""
-    cause = error.__cause__ or error
-    number = getattr(cause, "errno", None)
-    system = getattr(getattr(cause, "os_error", cause), "strerror", None)
-    return type(cause).__name__ + (f" ({system})" if isinstance(number, int) and system else "")

@@ -7,9 +7,16 @@ aiohttp, decodes ``%2e%2e`` first: a path with a dot segment in any spelling is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from connectors.addresses import numeric_address
+from connectors.tls import Tls
+
+if TYPE_CHECKING:
+    from connectors.auth import Auth
 
 Scalar = str | int | float | bool | None
 
@@ -20,6 +27,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]{0,8192}")
 _PATH_SAFE = "/%:@!$&'()*+,;=-._~"
 PATH_CHARS_MAX = 8192
+SECRET_PART_CHARS_MIN = 12
 DECODINGS_MAX = 3  # a proxy and an application may each decode once; what needs more is refused
 
 # Set by the client, or credentials, which come from the environment alone.
@@ -46,14 +54,45 @@ RESERVED_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A base URL, as `read_base_url` returns it, and the headers that every call carries, credentials among them."""
+    """Where calls go, and what each carries: nothing of it is shown, since all of it may hold credentials.
 
-    base_url: str
+    ``base_url`` is as `read_base_url` returns it; ``headers`` and ``query`` go with every call, and ``auth`` adds what
+    is made for each. ``allow_private`` lets the host be a name of an address that is not public. ``secrets`` are to be
+    masked besides the destination's own.
+    """
+
+    base_url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    auth: Auth | None = field(default=None, repr=False)
+    tls: Tls = field(default=Tls(), repr=False)
+    allow_private: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def read_secret_url(text: str) -> tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return the base URL, the query and the parts to mask of an address that is a credential, as webhooks have.
+
+    Calls go to this very address: a slash at its end stays.
+
+    Raises:
+        ValueError: it is not an address to call; the text does not show it.
+    """
+    address, _, query = text.strip().partition("?")
+    try:
+        base_url = read_base_url(address)
+    except ValueError:
+        raise ValueError("the address in the environment is not one of http or https") from None
+    base_url += "/" if urlsplit(address).path.endswith("/") else ""
+    path = urlsplit(base_url).path
+    pairs = tuple(parse_qsl(query, keep_blank_values=True))
+    parts = [text.strip(), address, path, f"{path}?{query}", *(value for _, value in pairs), *path.split("/")]
+    # Shorter parts are words such as "webhooks", and the path around them is masked as a whole.
+    return base_url, pairs, tuple(part for part in parts if len(part) >= SECRET_PART_CHARS_MIN or part == path)
 
 
 def read_base_url(text: str) -> str:
-    """Return a base URL without its trailing slash.
+    """Return a base URL without its trailing slash, an IPv4 address in it in its usual spelling.
 
     Raises:
         ValueError: it is not http or https, has no host, or carries a user, password, query or fragment.
@@ -69,11 +108,20 @@ def read_base_url(text: str) -> str:
         raise ValueError("base_url must not hold a query or a fragment")
     if parts.port == 0:
         raise ValueError("base_url has port 0")
-    return f"{parts.scheme}://{parts.netloc}{_read_path(parts.path).rstrip('/')}"
+    number = numeric_address(parts.hostname)
+    netloc = parts.netloc if number is None else number + (f":{parts.port}" if parts.port is not None else "")
+    return f"{parts.scheme}://{netloc}{_read_path(parts.path).rstrip('/')}"
 
 
-def join_url(base_url: str, path: str, query: Mapping[str, Scalar | Iterable[Scalar]] | None = None) -> str:
+def join_url(
+    base_url: str,
+    path: str,
+    query: Mapping[str, Scalar | Iterable[Scalar]] | None = None,
+    own_query: Sequence[tuple[str, str]] = (),
+) -> str:
     """Return the URL of ``path`` under ``base_url``, percent-encoded; percent-encoded input is taken as such.
+
+    ``own_query`` is the destination's own, which ``query`` cannot change.
 
     Whatever ``path`` holds, the result has the scheme, host and port of ``base_url`` and a path under its path.
 
@@ -82,10 +130,13 @@ def join_url(base_url: str, path: str, query: Mapping[str, Scalar | Iterable[Sca
             character, ``?`` or ``#``, or something is not encodable.
     """
     url = base_url + (_read_path(path) if path.startswith("/") else _read_path("/" + path) if path else "")
-    if not query:
+    if not query and not own_query:
         return url
-    pairs = [(name, _text(item)) for name, value in query.items() for item in _items(value) if item is not None]
-    return f"{url}?{urlencode(pairs)}" if pairs else url
+    pairs = [(name, _text(item)) for name, value in (query or {}).items() for item in _items(value) if item is not None]
+    # A parameter that is the destination's own, a key perhaps, cannot be set by a call.
+    own_names = {name for name, _ in own_query}
+    pairs = [(name, text) for name, text in pairs if name not in own_names]
+    return f"{url}?{urlencode([*own_query, *pairs])}" if own_query or pairs else url
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:

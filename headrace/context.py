@@ -173,9 +173,13 @@ class Settings:
         return dict(zip(named, found, strict=True))
 
     def destination_secrets(self, destination: DestinationSettings) -> dict[str, str]:
-        """Return a destination's secrets by the keys that name them (``token_env``); raises as `secrets`."""
-        named = {key: names[0] for key, names in destination.secret_envs().items()}
-        return dict(zip(named, self.secrets(named.values()), strict=True))
+        """Return a destination's secrets by the keys that name them (``token_env``); raises as `secrets`.
+
+        Where a key names several variables, their values stand one a line.
+        """
+        named = destination.secret_envs()
+        self.secrets(name for names in named.values() for name in names)  # names every one that is missing
+        return {key: "\n".join(self.secrets(names)) for key, names in named.items()}
 
     @cached_property
     def _secrets_file(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A real HTTP service on a port of the system's choice, that answers as told and keeps what it was asked."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -30,8 +31,12 @@ class Received:
 class Service:
     base_url: str = ""
     received: list[Received] = field(default_factory=list)
+    flood_status: int = 200
+    flooded_bytes: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
     answers: list[Callable[[web.Request], object]] = field(default_factory=list)
+    aside: dict[str, object] = field(default_factory=dict)  # JSON by path, such as a token; not among `received`
+    aside_received: list[Received] = field(default_factory=list)
 
     def answer(self, status=200, *, headers=None, body=b"{}"):
         """Answer the next request like this; the last answer stays."""
@@ -57,6 +62,16 @@ class Service:
             await asyncio.sleep(0.1)
         return response
 
+    async def flood(self, request):
+        """Answer with 100 MiB, as far as anybody reads them."""
+        response = web.StreamResponse(status=self.flood_status)
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1600):
+                await response.write(b"x" * 65536)
+                self.flooded_bytes += 65536
+        return response
+
     async def break_off(self, request):
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
@@ -67,6 +82,10 @@ class Service:
     async def serve(self, request):
         body = await request.read()
         path = request.raw_path
+        if path in self.aside:
+            self.aside_received.append(Received(request.method, path, list(request.headers.items()), body))
+            given = self.aside[path]
+            return await given(request) if callable(given) else web.json_response(given)
         self.received.append(Received(request.method, path, list(request.headers.items()), body))
         answer = self.answers.pop(0) if len(self.answers) > 1 else (self.answers or [None])[0]
         return await answer(request) if answer else web.Response(body=b"{}")

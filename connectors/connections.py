@@ -1,0 +1,49 @@
+"""The connections of one destination: through no proxy, by verified TLS, and to no address that it may not reach."""
+
+from __future__ import annotations
+
+import ssl
+
+import aiohttp
+from httpx_aiohttp import AiohttpTransport
+
+from connectors.addresses import AddressRefused
+from connectors.endpoint import Endpoint
+from connectors.resolver import PublicResolver
+
+KEEPALIVE_S = 15.0
+
+
+def open_connections(endpoint: Endpoint) -> AiohttpTransport:
+    """Return the transport of a destination; it makes connections when they are needed.
+
+    Raises:
+        ValueError: the endpoint's certificates cannot be used.
+    """
+    urls = (endpoint.base_url, *(endpoint.auth.urls if endpoint.auth else ()))
+    # Reading the public authorities takes 20 ms, which plain HTTP need not take: it gets a context that trusts none.
+    uses_tls = any(url.lower().startswith("https:") for url in urls)
+    context = endpoint.tls.context() if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    connections = aiohttp.TCPConnector(
+        limit=0,
+        ssl=context,
+        keepalive_timeout=KEEPALIVE_S,
+        resolver=PublicResolver(allow_private=endpoint.allow_private),
+    )
+    # A session without trust_env reads no proxy and no .netrc from the environment.
+    session = aiohttp.ClientSession(connector=connections, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    return AiohttpTransport(verify=context, trust_env=False, client=session)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the class of what went wrong, and the system's word for it: texts and causes may show headers."""
+    cause = error.__cause__ or error
+    system_error = getattr(cause, "os_error", cause)
+    if isinstance(system_error, AddressRefused):
+        return str(system_error)
+    certificate = getattr(cause, "certificate_error", None)
+    if isinstance(certificate, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({certificate.verify_message})"
+    number = getattr(cause, "errno", None)
+    system = getattr(system_error, "strerror", None)
+    return type(cause).__name__ + (f" ({system})" if isinstance(number, int) and system else "")
