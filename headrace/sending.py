@@ -10,11 +10,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
-from ingest.scheme import Signed
+from ingest.scheme import CannotSign
+from ingest.signature import SignedRequest
+from ingest.signing import sample_body, signed_request, with_id
 from ingest.sources import Source
 
 CONCURRENCY = 16
@@ -29,7 +33,7 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The answer to an accepted event; a handshake has no receipt."""
+    """The answer to an accepted event; a handshake has no receipt, and of a batch it is one for each event."""
 
     id: str
     receipt: str | None
@@ -37,12 +41,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What to send: ``body`` ``None`` stands for the scheme's sample; each of ``count`` events has its own id."""
+    """What to send: ``body`` ``None`` stands for the scheme's sample; each of ``count`` events has its own id.
+
+    ``signing_key`` is for a provider that signs with a private key, of which the source's secret is the public one.
+    """
 
     source: Source
     url: str
     body: bytes | None = None
-    content_type: str = "application/json"
+    content_type: str | None = None
+    signing_key: bytes | None = None
     count: int = 1
     rate_per_s: float | None = None
     event_id: str | None = None
@@ -59,14 +67,28 @@ class Shipment:
         """Return the body to send. A file is sent as it is, unless its id is in it and it must have another."""
         path = id_path(self.source)
         if self.body is None:
-            return orjson.dumps(_with_id(self.source.scheme.sample, path or ["id"], event_id))
+            return sample_body(self.source.scheme, path or ["id"], event_id)
         if path is None or (self.count == 1 and self.event_id is None):
             return self.body
         try:
             parsed = orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return self.body
-        return orjson.dumps(_with_id(parsed, path, event_id)) if isinstance(parsed, dict) else self.body
+        fits = isinstance(parsed, list) if path[0].isdecimal() else isinstance(parsed, dict)
+        return orjson.dumps(with_id(parsed, path, event_id)) if fits else self.body
+
+    def request_with(self, event_id: str, *, now_s: float) -> SignedRequest:
+        """Return the signed request of one event; raises `ingest.scheme.CannotSign`."""
+        of_sample = self.source.scheme.content_type if self.body is None else "application/json"
+        return signed_request(
+            self.source,
+            self.body_with(event_id),
+            url=self.url,
+            content_type=self.content_type or of_sample,
+            secret=self.signing_key or self.source.secrets[0],
+            now_s=now_s,
+            event_id=event_id,
+        )
 
 
 def id_path(source: Source) -> list[str] | None:
@@ -74,7 +96,7 @@ def id_path(source: Source) -> list[str] | None:
     if source.settings.event_id is not None:
         match = _ID_PATH.fullmatch(source.settings.event_id)
         return match[1].split(".") if match else None
-    return [source.scheme.id_field] if source.scheme.id_field is not None else None
+    return source.scheme.id_field.split(".") if source.scheme.id_field is not None else None
 
 
 async def send(shipment: Shipment, *, on_sent: Callable[[Sent], None], now_s: Callable[[], float] = time.time) -> None:
@@ -104,18 +126,24 @@ async def send(shipment: Shipment, *, on_sent: Callable[[Sent], None], now_s: Ca
 
 
 async def _post(session: aiohttp.ClientSession, shipment: Shipment, event_id: str, now_s: float) -> Sent:
-    source = shipment.source
-    body = shipment.body_with(event_id)
-    signed = source.sign(body, secret=source.secrets[0], now_s=now_s, event_id=event_id)
-    headers = {"Content-Type": shipment.content_type, **(signed.headers if isinstance(signed, Signed) else signed)}
     try:
-        async with session.post(shipment.url, data=body, headers=headers, allow_redirects=False) as response:
+        request = shipment.request_with(event_id, now_s=now_s)
+    except CannotSign as error:
+        raise NotSent(str(error)) from error
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(shipment.url))
+    headers = [(name.decode(), value.decode()) for name, value in request.headers if name != b"host"]
+    url = URL(f"{origin}{request.url}", encoded=True)  # as signed: quoted anew it may be another
+    try:
+        async with session.post(url, data=request.body, headers=headers, allow_redirects=False) as response:
             status, text = response.status, await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise NotSent(f"{shipment.url}: {_reason(error)}") from error
-    if status != 200:
+    if not 200 <= status < 300:
         raise NotSent(f"{shipment.url} refused it: {status} {_detail(text)}")
     answer = _parsed(text)
+    receipts = answer.get("receipts")
+    if isinstance(receipts, list):
+        return Sent(event_id, "\n".join(map(str, receipts)) or "an empty batch")
     return Sent(str(answer.get("id", event_id)), answer.get("receipt"))
 
 
@@ -138,11 +166,3 @@ def _parsed(text: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}
-
-
-def _with_id(body: Any, path: list[str], event_id: str) -> Any:
-    """Return ``body`` with the id at ``path``; what is there and is no object is replaced."""
-    first, *rest = path
-    inner = body.get(first)
-    value = _with_id(inner if isinstance(inner, dict) else {}, rest, event_id) if rest else event_id
-    return {**body, first: value}

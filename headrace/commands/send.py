@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import click
 
 from headrace.context import Settings
+from headrace.first_secrets import SIGNING_KEY_SUFFIX
 from headrace.options import with_settings
 
 if TYPE_CHECKING:
     from headrace.sending import Sent
+    from ingest.sources import Source
 
 
 @click.command
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000_000), help="How many to send.")
 @click.option("--rate", help="How many a second (10), or 10/s, 100/m, 1000/h.")
 @click.option("--id", "event_id", help="The event's id; with --count, -1, -2 and so on is added.")
-@click.option("--content-type", default="application/json", show_default=True, help="What FILE holds.")
+@click.option("--content-type", help="What FILE holds; JSON, if nothing is said.")
 @with_settings
 @click.pass_context
 def command(
@@ -38,12 +40,13 @@ def command(
     count: int,
     rate: str | None,
     event_id: str | None,
-    content_type: str,
+    content_type: str | None,
 ) -> None:
     """Sign FILE (- for standard input; without it a small sample) as SOURCE's provider would, and post it.
 
     Prints the receipt of each event. With --count each has an id of its own: in a header, or in the field of a JSON
-    body that the source takes it from.
+    body that the source takes it from. Where the provider signs with a private key, one of your own is read from the
+    variable of the secret with _SIGNING_KEY added; `headrace run` makes up both for trying out.
     """
     from headrace.live_sources import live_source
     from headrace.sending import Shipment, send
@@ -59,11 +62,13 @@ def command(
         raise click.UsageError(f"the source {SCHEDULES_SOURCE!r} is {refusal}", ctx)
     if source_name not in sources:
         raise click.UsageError(f"there is no source {source_name!r} (known: {', '.join(sources)})", ctx)
+    source = live_source(settings, table, source_name)
     shipment = Shipment(
-        live_source(settings, table, source_name),
+        source,
         _target(ctx, url, source_name),
         file.read() if file is not None else None,
         content_type,
+        _signing_key(settings, source),
         count,
         _rate_per_s(ctx, rate),
         event_id,
@@ -75,6 +80,14 @@ def command(
             advance()
 
         asyncio.run(send(shipment, on_sent=report))
+
+
+def _signing_key(settings: Settings, source: Source) -> bytes | None:
+    names = source.settings.secret_envs
+    if source.scheme.make_keys is None or not names:
+        return None
+    key = settings.secret(f"{names[0]}{SIGNING_KEY_SUFFIX}")
+    return key.encode() if key else None
 
 
 def _target(ctx: click.Context, url: str, source_name: str) -> str:
