@@ -76,6 +76,9 @@ class DepthExporter:
 
     def export(self, depths: dict[str, Depth]) -> None:
         """Take new depths over into the gauges."""
+        for topic in self.depths.keys() - depths.keys():  # of a destination that a reload took away
+            self._queue_depth.remove(topic)
+            self._capacity.remove(f"queue:{topic}")
         self.depths = depths
         self._read_at_s = time.monotonic()
         for topic, depth in depths.items():

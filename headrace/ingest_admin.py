@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -14,11 +14,13 @@ from prometheus_client.core import Metric
 
 from headrace import __version__
 from headrace.admin import AdminServer
+from headrace.cluster import ClusterExporter, ClusterMetrics
 from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
-from headrace.topics import ensure_topics
+from headrace.process_metrics import ProcessMetrics
+from headrace.topics import ensure_topics, topic_specs
 from streams.depths import queue_groups
 from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.topics import TopicError
@@ -48,6 +50,7 @@ class IngestAdmin:
         options: IngestOptions,
         *,
         sources: Iterable[Metrics],
+        pids: Callable[[], Sequence[int]],
         ready: Callable[[], str | None],
     ) -> None:
         self._settings = settings
@@ -66,7 +69,10 @@ class IngestAdmin:
         self._capacity = Gauge(
             "headrace_capacity_used_ratio", "Used share of a limit.", ["resource"], registry=self.registry
         )
-        self._merged = Merged((*sources, self.registry))
+        self._cluster = ClusterMetrics(self.registry)
+        process = ProcessMetrics(pids)
+        self._capacity.labels("open_files").set_function(process.open_files_ratio)
+        self._merged = Merged((*sources, process, self.registry))
         self.server = AdminServer(
             options.admin_host, options.admin_port, metrics=self._metrics, ready=self._why_not_ready
         )
@@ -75,12 +81,13 @@ class IngestAdmin:
     async def serving(self) -> AsyncIterator[None]:
         """Serve while the block runs; raises `headrace.admin.AdminPortTaken` at its start."""
         await self.server.start()
-        work = asyncio.create_task(self._work())
+        work = [asyncio.create_task(self._work()), asyncio.create_task(self._watch_cluster())]
         try:
             yield
         finally:
-            work.cancel()
-            await asyncio.wait([work], timeout=STOP_TIMEOUT_S)
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work, timeout=STOP_TIMEOUT_S)
             await self.server.stop()
 
     def _why_not_ready(self) -> str | None:
@@ -96,6 +103,12 @@ class IngestAdmin:
     async def _work(self) -> None:
         if await self._create_topics():
             await self._export()
+
+    async def _watch_cluster(self) -> None:
+        # From the start: a Kafka that is not there yet is what it is to tell.
+        topics = [spec.name for spec in topic_specs(self._settings, self._table)]
+        cluster = ClusterExporter(self._settings.kafka(self._table), lambda: topics, self._cluster)
+        await _keep_up(cluster.run)
 
     async def _create_topics(self) -> bool:
         while True:

@@ -69,7 +69,9 @@ async def _run_alone(settings: Settings, table: RoutingTable, options: IngestOpt
     registry = CollectorRegistry()
     process = IngestProcess(settings, table, options, registry)
     stopped = stop_event(process)
-    admin = IngestAdmin(settings, table, options, sources=[registry], ready=process.why_not_ready)
+    admin = IngestAdmin(
+        settings, table, options, sources=[registry], pids=lambda: [os.getpid()], ready=process.why_not_ready
+    )
     async with admin.serving(), process.serving(sock):
         _log_started(sock, options)
         admin.failure.add_done_callback(lambda _: stopped.set())
@@ -113,7 +115,14 @@ class Children:
         loop.add_signal_handler(signal.SIGINT, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._signal, signal.SIGHUP)
         collector = self._collector()
-        admin = IngestAdmin(self.settings, self.table, self.options, sources=[collector], ready=self.why_not_ready)
+        admin = IngestAdmin(
+            self.settings,
+            self.table,
+            self.options,
+            sources=[collector],
+            pids=self.pids,
+            ready=self.why_not_ready,
+        )
         async with admin.serving():
             try:
                 _log_started(self.sockets[0], self.options)
@@ -139,6 +148,10 @@ class Children:
             if child.process is None and self.monotonic_s() >= child.start_at_s:
                 child.process = self._spawn(child.sock)
                 child.started_s = self.monotonic_s()
+
+    def pids(self) -> list[int]:
+        """Return this process and its children."""
+        return [os.getpid(), *(child.process.pid for child in self._children if child.process is not None)]
 
     def why_not_ready(self) -> str | None:
         """Return why not every child accepts events, or ``None``."""

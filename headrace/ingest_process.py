@@ -132,6 +132,7 @@ class IngestProcess:
         while True:
             self.metrics.ready.set(self.why_not_ready() is None)
             self.metrics.kafka_answers.set(self.publisher.ready)
+            self.metrics.producer_queue_records.labels("ingest").set(self.publisher.records_waiting)
             await asyncio.sleep(READY_INTERVAL_S)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 
@@ -66,7 +67,9 @@ class DestinationQueues:
             SecretError: a secret is missing; everything is as before.
         """
         news = {name: settings for name, settings in wanted.items() if self._differs(name, settings)}
+        gone = self._queues.keys() - wanted.keys()
         opened: dict[str, Destination] = {}
+        around = self._around
         try:
             for name, settings in news.items():
                 opened[name] = await self._open(name, settings)
@@ -74,6 +77,9 @@ class DestinationQueues:
             await _together(destination.close() for destination in opened.values())
             raise
         await _together(self._stop(name) for name in list(self._queues) if name in news or name not in wanted)
+        for name in gone:
+            around.metrics.paused.remove(name)
+            around.connector_metrics.circuit_open.remove(name)
         await _together(self._start(destination) for destination in opened.values())
 
     async def stop(self) -> None:
@@ -124,10 +130,9 @@ class DestinationQueues:
             herald=around.herald,
             metrics=around.metrics,
         )
-        slots, capacity = destination.settings.concurrency, around.metrics.capacity_used_ratio
-        capacity.labels(f"delivery_slots:{name}").set_function(lambda: destination.in_flight / slots)
-        if destination.settings.rate is not None:
-            capacity.labels(f"rate:{name}").set_function(lambda: destination.limiter.used_ratio)
+        for limit in queue.used_ratios():
+            capacity = around.metrics.capacity_used_ratio.labels(f"{limit}:{name}")
+            capacity.set_function(partial(_used_ratio, queue, limit))
         around.metrics.paused.labels(name).set(around.pauses.get(name) is not None)
         around.watch(queue.failed, f"deliveries.{name}")
         await queue.start()
@@ -135,8 +140,14 @@ class DestinationQueues:
 
     async def _stop(self, name: str) -> None:
         queue = self._queues.pop(name)
+        for limit in queue.used_ratios():
+            self._around.metrics.capacity_used_ratio.remove(f"{limit}:{name}")
         await queue.stop()
         await queue.destination.close()
+
+
+def _used_ratio(queue: DestinationQueue, limit: str) -> float:
+    return queue.used_ratios()[limit]
 
 
 async def _together(work: Iterable[Awaitable[None]]) -> None:

@@ -18,20 +18,22 @@ from prometheus_client import CollectorRegistry, Info, generate_latest
 from connectors.metrics import ConnectorMetrics
 from headrace import __version__
 from headrace.admin import AdminServer
+from headrace.cluster import ClusterExporter, ClusterMetrics
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.failure import one_line
 from headrace.process import allow_connections, tune_garbage_collection
+from headrace.process_metrics import ProcessMetrics
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
-from headrace.topics import ensure_topics
+from headrace.topics import ensure_topics, topic_specs
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
 from streams.app import FanOutApp
 from streams.depths import queue_groups
 from streams.event import OWN_TYPES
 from streams.fold import following_fold
 from streams.herald import Herald
-from streams.kafka import KafkaUnavailable, wait_for_kafka
+from streams.kafka import KafkaUnavailable, records_waiting, wait_for_kafka
 from streams.marks import Marks
 from streams.metrics import ScheduleMetrics, StreamsMetrics
 from streams.own_events import OwnEvents
@@ -80,6 +82,10 @@ class Worker:
         self.admin = AdminServer(
             admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
         )
+        self.metrics.ready.set_function(lambda: float(self.why_not_ready() is None))
+        process = ProcessMetrics()
+        self.registry.register(process)
+        self.metrics.capacity_used_ratio.labels("open_files").set_function(process.open_files_ratio)
         self._announce()
         self.own_events = OwnEvents(self.names, lambda: self.routes, self.metrics)
         self.pauses = Pauses()
@@ -134,11 +140,15 @@ class Worker:
             await self.admin.start()
             stack.push_async_callback(self.admin.stop)
             self._spawn(stack, "loop watchdog", LoopWatchdog().run())
+            cluster = ClusterExporter(self.kafka, self._topics, ClusterMetrics(self.registry))
+            self._spawn(stack, "cluster", cluster.run())
             if not await self._kafka_ready():
                 return
             producer = self.kafka.producer()
             await producer.start()
             stack.push_async_callback(_stop_producer, producer)
+            waiting = self.metrics.producer_queue_records.labels("deliver")
+            waiting.set_function(lambda: records_waiting(producer))
             pauses = following_fold(self.kafka, self.names.pauses, self.pauses.apply)
             pause_task = await stack.enter_async_context(pauses)
             self._watch(pause_task, "pauses")
@@ -333,6 +343,9 @@ class Worker:
             destinations=self.table.destinations,
             delays_s=self._delays_s(),
         )
+
+    def _topics(self) -> list[str]:
+        return [spec.name for spec in topic_specs(self.settings, self.table)]
 
     def _trimmed_topics(self) -> list[str]:
         if not self.delivers:

@@ -52,6 +52,11 @@ class BodyReader:
             return body
         return await self._read_slowly(request, bytes_max)
 
+    @property
+    def used_ratio(self) -> float:
+        """The used share of what all bodies together may take."""
+        return self.bytes_in_flight / self._bytes_in_flight_max
+
     def release(self, size: int) -> None:
         """Give back ``size`` bytes."""
         self.bytes_in_flight -= size

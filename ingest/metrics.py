@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # 0.2 is an edge: what a producer waits for should stay under it.
 REQUEST_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
 UNKNOWN_SOURCE = ""
+# The objective: a valid post is answered 200 within this time.
+IN_TIME_S = 0.2
+# What could be accepted, and what could not for no fault of its sender. A process that is full cannot look at the
+# signature: what it turns away counts as valid, since an overload turns away the valid ones too.
+_KEPT = frozenset({"accepted", "handshake"})
+_VALID = _KEPT | {"unavailable", "unexpected"}
 
 
 class IngestMetrics:
@@ -31,6 +37,15 @@ class IngestMetrics:
             ["source", "position"],
             registry=registry,
         )
+        self.valid_posts = Counter(
+            "headrace_ingest_valid_posts", "Posts that had to be answered 200.", ["source"], registry=registry
+        )
+        self.valid_posts_in_time = Counter(
+            "headrace_ingest_valid_posts_in_time",
+            "Those of them that were, within 0.2 s.",
+            ["source"],
+            registry=registry,
+        )
         self.in_flight = Gauge(
             "headrace_ingest_in_flight",
             "Requests that are being answered.",
@@ -49,6 +64,13 @@ class IngestMetrics:
             ["resource"],
             registry=registry,
             multiprocess_mode="livemax",
+        )
+        self.producer_queue_records = Gauge(
+            "headrace_producer_queue_records",
+            "Records handed to a producer and not yet acknowledged.",
+            ["producer"],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self.ready = Gauge(
             "headrace_ingest_ready",
@@ -103,5 +125,33 @@ class IngestMetrics:
         """Make the series of these sources, at 0: a rate needs a first sample."""
         for source in sources:
             self.request_s.labels(source)
+            self.valid_posts.labels(source)
+            self.valid_posts_in_time.labels(source)
             for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable"):
                 self.requests.labels(source, outcome)
+
+    def of(self, source: str, outcome: str) -> Callable[[float], None]:
+        """Return what counts one answer, given its duration in seconds; look it up once, it costs as much as counting.
+
+        Posts to no source belong to no objective.
+        """
+        count, observe = self.requests.labels(source, outcome).inc, self.request_s.labels(source).observe
+        if source == UNKNOWN_SOURCE or outcome not in _VALID:
+
+            def answered(duration_s: float) -> None:
+                count()
+                observe(duration_s)
+
+            return answered
+        count_valid = self.valid_posts.labels(source).inc
+        count_in_time = self.valid_posts_in_time.labels(source).inc
+        kept = outcome in _KEPT
+
+        def answered_valid(duration_s: float) -> None:
+            count()
+            observe(duration_s)
+            count_valid()
+            if kept and duration_s <= IN_TIME_S:
+                count_in_time()
+
+        return answered_valid

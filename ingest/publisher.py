@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from ingest.accept import Unavailable
 from ingest.partitioner import partition_of
 from streams.event import Event, Receipt
-from streams.kafka import FAILURES, KafkaSettings
+from streams.kafka import FAILURES, KafkaSettings, records_waiting
 from streams.topics import TopicNames
 
 ACK_TIMEOUT_S = 5.0
@@ -54,6 +54,11 @@ class Publisher:
     def ready(self) -> bool:
         """Whether Kafka answered the last probe."""
         return self._ready
+
+    @property
+    def records_waiting(self) -> int:
+        """How many records Kafka has not acknowledged yet."""
+        return records_waiting(self._producer)
 
     async def start(self) -> None:
         """Begin to connect, and return at once; until Kafka answers, `publish` raises `Unavailable`."""

@@ -31,6 +31,10 @@ class RateLimit:
         self._burst_s = max(1.0, self._interval_s)
         self._full_at_s = 0.0
 
+    def used_ratio(self, now_s: float) -> float:
+        """Return how much of the burst is used at ``now_s``, from 0 to 1; what was taken comes back with time."""
+        return min(1.0, max(0.0, self._full_at_s - now_s) / self._burst_s)
+
     def wait_s(self, now_s: float) -> float:
         """Take one request at ``now_s`` of a monotonic clock and return 0, or take none and return how long to wait."""
         full_at_s = max(self._full_at_s, now_s) + self._interval_s

@@ -84,8 +84,7 @@ class IngestServer:
         )
         self._draining = False
         self._peaks: list[int] = []
-        self._counters: dict[tuple[str, str], Callable[[], None]] = {}
-        self._histograms: dict[str, Callable[[float], None]] = {}
+        self._counters: dict[tuple[str, str], Callable[[float], None]] = {}
         metrics.in_flight_max.set(self.limits.in_flight_max)
 
     @contextlib.asynccontextmanager
@@ -163,22 +162,22 @@ class IngestServer:
         count()
 
     def _count(self, source: str, outcome: str, duration_s: float) -> None:
-        # Children are looked up once: a look-up by labels costs more than the rest of the metric.
         count = self._counters.get((source, outcome))
         if count is None:
-            count = self._counters[source, outcome] = self._metrics.requests.labels(source, outcome).inc
-        count()
-        observe = self._histograms.get(source)
-        if observe is None:
-            observe = self._histograms[source] = self._metrics.request_s.labels(source).observe
-        observe(duration_s)
+            count = self._counters[source, outcome] = self._metrics.of(source, outcome)
+        count(duration_s)
 
     def sample(self) -> None:
         """Set the gauges to what they are now."""
         self._peaks = [*self._peaks[1 - PEAK_SAMPLES :], self.in_flight]
         self._metrics.in_flight.set(self.in_flight)
-        ratio = max(self._peaks) / self.limits.in_flight_max
-        self._metrics.capacity_used_ratio.labels("ingest_in_flight").set(ratio)
+        capacity = self._metrics.capacity_used_ratio
+        capacity.labels("ingest_in_flight").set(max(self._peaks) / self.limits.in_flight_max)
+        capacity.labels("ingest_body_bytes").set(self._bodies.used_ratio)
+        now_s = self._monotonic_s()
+        for name, source in self.sources.items():
+            if source.limit is not None:
+                capacity.labels(f"source_rate:{name}").set(source.limit.used_ratio(now_s))
 
     async def _sample_forever(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
+from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
 
 QUERY_FIELDS_MAX = 100
 INFLATED_BYTES_MAX = 1024 * 1024  # of a body that is read before its signature is known

@@ -29,13 +29,14 @@ from streams import recovery_fix
 from streams.fan_out import FanOut, Revoked, Taken
 from streams.group_offsets import GroupOffsets
 from streams.intake import Intake
-from streams.kafka import HEARTBEAT_S, SESSION_TIMEOUT_S, KafkaSettings, wait_for_kafka
+from streams.kafka import HEARTBEAT_S, SESSION_TIMEOUT_S, KafkaSettings, records_waiting, wait_for_kafka
 from streams.membership import Membership
 from streams.metrics import StreamsMetrics
 from streams.routing import Routes
 from streams.security import Security
 from streams.seen import SeenTable
 from streams.sending import Sender
+from streams.table_watch import TableWatch
 from streams.topics import PARTITIONS, TopicNames
 
 COMMIT_EVERY_S = 0.2
@@ -116,6 +117,7 @@ class FanOutApp:
         self._routes = routes
         self._data_dir = data_dir
         self._metrics = metrics
+        self._table_watch = TableWatch(metrics.table)
         self._partitions = partitions
         self._drain_s = drain_s
         self._lock: IO[str] | None = None
@@ -142,6 +144,8 @@ class FanOutApp:
         # An event that is in the log gets through, even if the routing table allows smaller bodies by now.
         self._producer = self._kafka.producer(linger_ms=LINGER_MS, max_request_size=REQUEST_BYTES_MAX)
         await self._producer.start()
+        waiting = self._metrics.producer_queue_records.labels("fan-out")
+        waiting.set_function(lambda: records_waiting(self._producer))
         self._sender = Sender(self._producer)
 
     async def _start_faust(self) -> None:
@@ -232,6 +236,7 @@ class FanOutApp:
             # RocksDB drops a row some time after its ttl, and Faust's stored offset with it if nothing was written
             # for as long: the recovery then reads the whole changelog once. Rows themselves keep their time.
             options={**DATABASE_OPTIONS, "ttl": ttl_s},
+            on_changelog_event=self._table_watch.recovered,
         )
         if table.changelog_topic_name != self._names.seen_changelog:
             raise RuntimeError(f"Faust names the changelog {table.changelog_topic_name}")
@@ -252,7 +257,15 @@ class FanOutApp:
             now_ms=lambda: time.time_ns() // 1_000_000,
             metrics=self._metrics,
         )
-        self._intake = Intake(fan_out.fan_out, GroupOffsets(lambda: self._app.consumer), self._fail)
+        group = self._names.fan_out_group
+        self._metrics.announce_group(group)
+        offsets = GroupOffsets(
+            lambda: self._app.consumer,
+            commit_s=self._metrics.commit_s.labels(group),
+            commit_failures=self._metrics.commit_failures.labels(group),
+        )
+        self._intake = Intake(fan_out.fan_out, offsets, self._fail)
+        self._metrics.capacity_used_ratio.labels("fan_out_in_work").set_function(lambda: self._intake.used_ratio)
         return app
 
     def _settings(self) -> dict[str, Any]:
@@ -309,6 +322,7 @@ class FanOutApp:
         self._intake.assign([TopicPartition(*part) for part in parts], generation)
         self._metrics.rebalances.labels(self._names.fan_out_group).inc()
         self._metrics.assigned_partitions.labels(self._names.fan_out_group).set(len(parts))
+        self._table_watch.assigned()
         log.info("partitions_assigned", count=len(parts), generation=generation)
 
     async def _on_revoked(self, _app: Any, revoked: set[TP], **_: Any) -> None:
@@ -336,6 +350,7 @@ class FanOutApp:
         while True:
             await asyncio.sleep(COMMIT_EVERY_S)
             await self._intake.commit()
+            self._table_watch.look(self._app.tables, self._seen.databases)
 
 
 def _credentials(security: Security) -> Any:

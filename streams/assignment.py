@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from streams.dead_letter import LETTER_HEADER
 from streams.membership import Membership
@@ -101,10 +101,11 @@ class Commits:
         *,
         name: str,
         duration_s: Histogram,
+        failures: Counter,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer, self._membership = consumer, membership
-        self._name, self._duration_s, self._monotonic_s = name, duration_s, monotonic_s
+        self._name, self._duration_s, self._failures, self._monotonic_s = name, duration_s, failures, monotonic_s
         self._lock = asyncio.Lock()
 
     async def commit_next(self, assignment: Assignment) -> None:
@@ -132,6 +133,7 @@ class Commits:
                     await self._consumer.commit(offsets)
             except (KafkaError, IllegalStateError) as error:
                 # The group is rebalancing, or has: committed at the end of the drain, or repeated.
+                self._failures.inc()
                 log.info("commit_refused", destination=self._name, error=type(error).__name__)
                 assignment.dirty.set()
             else:

@@ -14,10 +14,9 @@ import structlog
 
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
 from streams import outcome as outcomes
-from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
-from streams.event import UnreadableRecord
+from streams.event import BodyTooLarge, MalformedBody, UnreadableRecord, UnsupportedBody
 from streams.expression import ExpressionError
 from streams.metrics import StreamsMetrics
 from streams.outcome import outcome_of
@@ -251,6 +250,7 @@ def retry_delay_s(delays_s: Iterable[int], wait_s: float) -> int:
 async def _send_letter(letter: DeadLetter, around: Surroundings) -> None:
     """Publish a dead letter and what is told of it; acknowledged, both, before the record that died is settled."""
     await around.send(letter.to_record(around.names.dead_letter))
+    around.metrics.letter_written(letter)
     for record in around.own_events.records(dead_letter(letter, destination=around.destination)):
         await around.send(record)
 

@@ -16,6 +16,7 @@ from streams.record import Record
 
 OUTSTANDING = "outstanding"
 REPLAYING = "replaying"
+STAGES = ("decode", "match", "route", "render", "call", "retry")  # see `Failure`
 MESSAGE_CHARS_MAX = 2000
 LETTER_HEADER = (
     "headrace-letter"  # on a replayed unreadable record: the letter that its success, or new failure, is about

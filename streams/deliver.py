@@ -71,7 +71,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._metrics = pauses, metrics
         self._own_events, self._herald = own_events, herald
-        self._commit_s = metrics.commit_s.labels(destination.name)
+        metrics.announce_group(self.group)
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
         self._assignment: Assignment | None = None
@@ -100,7 +100,13 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._membership = Membership(self._consumer, on_beat=self.wake, monotonic_s=self._monotonic_s)
         self._membership.watch()
         self._consumer.subscribe([self.topic], listener=self)
-        self._commits = Commits(self._consumer, self._membership, name=self.destination.name, duration_s=self._commit_s)
+        self._commits = Commits(
+            self._consumer,
+            self._membership,
+            name=self.destination.name,
+            duration_s=self._metrics.commit_s.labels(self.group),
+            failures=self._metrics.commit_failures.labels(self.group),
+        )
         self._background = [self._spawn(self._take()), self._spawn(self._commit_for_ever())]
 
     async def stop(self) -> None:
@@ -120,6 +126,16 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
     def in_work(self) -> int:
         """Return how many records are taken and not settled."""
         return len(self._assignment.tasks) if self._assignment else 0
+
+    def used_ratios(self) -> dict[str, float]:
+        """Return the used share of each limit of this queue on this worker, by the name of the limit."""
+        settings = self.destination.settings
+        return {
+            "delivery_slots": self.destination.in_flight / settings.concurrency,
+            "records_in_work": self.in_work() / self._in_work_max,
+            "body_bytes_in_work": self.body_bytes_in_work / BODY_BYTES_IN_WORK_MAX,
+            **({} if settings.rate is None else {"rate": self.destination.limiter.used_ratio}),
+        }
 
     def assigned(self) -> int:
         """Return how many partitions this worker owns."""
@@ -340,6 +356,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 await self._commits.commit(assignment)
         except TimeoutError:
+            self._metrics.commit_failures.labels(self.group).inc()
             log.warning("last_commit_timed_out", destination=self.destination.name)
         assignment.over = True
         assignment.dirty.set()  # who waits to commit it turns to the next assignment

@@ -119,6 +119,7 @@ class FanOut:
             outcome = UNREADABLE
         else:
             outcome = await self._fan_out_alone(record, event)
+            self._metrics.fan_out_s.observe(max(0, self._now_ms() - event.time_ms) / 1000)
         self._metrics.events.labels(record.source, outcome).inc()
         return outcome
 
@@ -223,6 +224,7 @@ class FanOut:
 
     def _letter(self, letter: DeadLetter, record: Taken) -> list[Record]:
         """Return a dead letter and what is told of it."""
+        self._metrics.letter_written(letter)
         told = self._own_events.records(dead_letter(letter, source=record.source))
         return [letter.to_record(self._names.dead_letter), *told]
 

@@ -72,6 +72,11 @@ class Intake:
         self.finished = 0  # records done since the start
 
     @property
+    def used_ratio(self) -> float:
+        """The used share of the fuller of the two bounds on what is in work."""
+        return max(len(self._tasks) / self._in_flight_max, self._bytes_in_flight / self._in_flight_bytes_max)
+
+    @property
     def in_flight(self) -> int:
         """How many records are in work."""
         return len(self._tasks)

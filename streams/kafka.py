@@ -131,6 +131,15 @@ class KafkaSettings:
             await _close_quietly(admin.close)
 
 
+def records_waiting(producer: AIOKafkaProducer | None) -> int:
+    """Return how many records a producer has taken and Kafka has not acknowledged."""
+    if producer is None:
+        return 0
+    accumulator = producer._message_accumulator  # nothing public tells it
+    batches = [batch for batches in accumulator._batches.values() for batch in batches]
+    return sum(int(batch.record_count) for batch in [*batches, *accumulator._pending_batches])
+
+
 @contextlib.asynccontextmanager
 async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     """Give a producer for a few records, started, and stop it.

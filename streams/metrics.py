@@ -6,6 +6,11 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from streams.dead_letter import STAGES, DeadLetter
+from streams.table_watch import TableMetrics
+
+FAN_OUT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600)
+COMMIT_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 AGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 
 
@@ -15,6 +20,12 @@ class StreamsMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
             "headrace_events", "Events that fan-out has dealt with.", ["source", "outcome"], registry=registry
+        )
+        self.fan_out_s = Histogram(
+            "headrace_fan_out_seconds",
+            "Time from accepting an event to having fanned it out.",
+            buckets=FAN_OUT_BUCKETS_S,
+            registry=registry,
         )
         self.deliveries = Counter(
             "headrace_deliveries",
@@ -35,6 +46,12 @@ class StreamsMetrics:
         self.dead_letters = Gauge(
             "headrace_dead_letters", "Outstanding dead letters.", ["destination"], registry=registry
         )
+        self.dead_letters_written = Counter(
+            "headrace_dead_letters_written",
+            "Dead letters written, by the stage that gave up.",
+            ["destination", "stage"],
+            registry=registry,
+        )
         self.queue_depth = Gauge(
             "headrace_queue_depth", "Records of the topic that are not yet settled.", ["topic"], registry=registry
         )
@@ -44,10 +61,21 @@ class StreamsMetrics:
         self.commit_s = Histogram(
             "headrace_commit_seconds",
             "Duration of an offset commit.",
-            ["destination"],
-            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            ["group"],
+            buckets=COMMIT_BUCKETS_S,
             registry=registry,
         )
+        self.commit_failures = Counter(
+            "headrace_commit_failures", "Offset commits that failed or timed out.", ["group"], registry=registry
+        )
+        self.producer_queue_records = Gauge(
+            "headrace_producer_queue_records",
+            "Records handed to a producer and not yet acknowledged.",
+            ["producer"],
+            registry=registry,
+        )
+        self.table = TableMetrics(registry)
+        self.ready = Gauge("headrace_worker_ready", "1 while this worker takes what is due.", registry=registry)
         self.own_events = Counter(
             "headrace_own_events", "Events of the source headrace that were made.", ["type"], registry=registry
         )
@@ -67,10 +95,24 @@ class StreamsMetrics:
         for source in sources:
             for outcome in ("fanned_out", "duplicate", "unrouted", "unreadable"):
                 self.events.labels(source, outcome)
+        for stage in STAGES:
+            self.dead_letters_written.labels("", stage)
         for route, destination in routes:
             self.delivery_age_s.labels(destination)
+            for stage in STAGES:
+                self.dead_letters_written.labels(destination, stage)
             for outcome in ("settled", "delayed", "dead_lettered", "skipped"):
                 self.deliveries.labels(destination, route, outcome)
+
+    def announce_group(self, group: str) -> None:
+        """Make the series of a consumer group that this worker joins, at 0."""
+        self.commit_s.labels(group)
+        self.commit_failures.labels(group)
+        self.rebalances.labels(group)
+
+    def letter_written(self, letter: DeadLetter) -> None:
+        """Count a dead letter, under the destination that `headrace_dead_letters` has it under."""
+        self.dead_letters_written.labels(letter.header("headrace-destination"), letter.failure.stage).inc()
 
 
 LATENESS_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)

@@ -8,7 +8,7 @@ worker's, and moves that database's stored offset past rows which another owner 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from streams.fan_out import Revoked
 
@@ -46,6 +46,11 @@ class SeenTable:
         self._recovered_to = reached
         self._append = append
         self._reached: dict[int, int | None] = {}
+
+    @property
+    def databases(self) -> Mapping[int, Any]:
+        """The open databases, by partition."""
+        return self._databases
 
     def forget(self) -> None:
         """Begin anew: an assignment ended, and the next one recovers the databases again."""

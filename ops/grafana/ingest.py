@@ -227,9 +227,10 @@ LIMITS = Row(
         ),
         bars(
             "Used share of each limit",
-            "The limit of requests in flight, and the sources' own rates where they have one.",
+            "The limits of requests and of bytes in flight, and the sources' own rates where they have one.",
             Query(
-                'max by (resource) (headrace_capacity_used_ratio{resource=~"ingest_in_flight|source_rate:($source)"})',
+                "max by (resource) (headrace_capacity_used_ratio"
+                '{resource=~"ingest_in_flight|ingest_body_bytes|source_rate:($source)"})',
                 "{{resource}}",
                 instant=True,
             ),

@@ -297,20 +297,14 @@ PROCESSES = Row(
             line_at=0.8,
             links=[to_runbook("HeadraceDiskFilling"), to_runbook("HeadraceCapacityHigh")],
         ),
-        lines(
-            "Log lines suppressed",
-            "Repeats that were counted instead of written, a second.",
-            Query(
-                f"sum by (instance) (rate(headrace_log_lines_suppressed_total{{{INSTANCE}}}{WINDOW}))", "{{instance}}"
-            ),
-            unit="cps",
-        ),
         states(
             "Answers Prometheus",
             "Whether each process can be scraped.",
             Query(f"max by (job, instance) (up{{{PROCESS}}})", "{{job}} {{instance}}"),
             words=YES_NO,
             links=[to_runbook("HeadraceTargetDown"), to_runbook("HeadraceAbsent")],
+            width=12,
+            height=8,
         ),
     ],
 )

@@ -379,6 +379,7 @@ LIMITS = Row(
             ),
             unit="mps",
             data_links=[to_source()],
+            width=8,
         ),
         lines(
             "Depth of each queue",
@@ -389,6 +390,7 @@ LIMITS = Row(
                 "{{topic}}",
             ),
             links=[to_runbook("HeadraceQueueGrowing"), to_runbook("HeadraceQueueStuck")],
+            width=8,
         ),
         lines(
             "Events in the spool",
@@ -396,6 +398,7 @@ LIMITS = Row(
             Query("sum by (instance) (headrace_ingest_spool_events)", "{{instance}}"),
             links=[to_runbook("HeadraceSpoolFilling"), to_runbook("HeadraceSpoolNotDraining")],
             nothing="no spool",
+            width=8,
         ),
     ],
 )
