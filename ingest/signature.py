@@ -10,15 +10,24 @@ import binascii
 import hmac
 import re
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
 
+Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+
+SIGNATURES_MAX = 50  # in one header: a provider sends one for each live secret
 QUERY_FIELDS_MAX = 100
 INFLATED_BYTES_MAX = 1024 * 1024  # of a body that is read before its signature is known
 
 # The RFC 3339 year 33658: longer numbers are no Unix time. fullmatch on bytes: no sign, no "_", no other digits.
 _UNIX_TIME = re.compile(rb"[0-9]{1,12}")
+_UNIX_TIME_MS = re.compile(rb"[0-9]{1,15}")
+_RFC_3339 = re.compile(
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class InvalidSignature(Exception):
@@ -117,7 +126,44 @@ def require_fresh(timestamp: bytes, *, now_s: float, age_s_max: float) -> None:
     """
     if _UNIX_TIME.fullmatch(timestamp) is None:
         raise InvalidSignature("the timestamp is not a number of seconds")
-    age_s = now_s - int(timestamp)
+    require_recent(int(timestamp), now_s=now_s, age_s_max=age_s_max)
+
+
+def require_fresh_ms(timestamp: bytes, *, now_s: float, age_s_max: float) -> None:
+    """Return only if ``timestamp``, Unix milliseconds in ASCII digits, is within ``age_s_max`` of now.
+
+    Raises:
+        InvalidSignature: it is not such a number, or is older or newer.
+    """
+    if _UNIX_TIME_MS.fullmatch(timestamp) is None:
+        raise InvalidSignature("the timestamp is not a number of milliseconds")
+    require_recent(int(timestamp) / 1000, now_s=now_s, age_s_max=age_s_max)
+
+
+def require_fresh_rfc3339(timestamp: bytes, *, now_s: float, age_s_max: float) -> None:
+    """Return only if ``timestamp``, an RFC 3339 time with an offset, is within ``age_s_max`` of now.
+
+    Raises:
+        InvalidSignature: it is not such a time, or is older or newer.
+    """
+    match = _RFC_3339.fullmatch(timestamp)
+    if match is None:
+        raise InvalidSignature("the timestamp is not an RFC 3339 time")
+    fraction = (match[2] or b"0").decode()[:6].ljust(6, "0")
+    try:
+        time = datetime.fromisoformat(f"{match[1].decode()}.{fraction}{match[3].decode()}")
+    except ValueError as error:
+        raise InvalidSignature("the timestamp is no time of the calendar") from error
+    require_recent(time.timestamp(), now_s=now_s, age_s_max=age_s_max)
+
+
+def require_recent(time_s: float, *, now_s: float, age_s_max: float) -> None:
+    """Return only if the Unix time ``time_s`` is within ``age_s_max`` of now, before or after.
+
+    Raises:
+        InvalidSignature: it is older or newer.
+    """
+    age_s = now_s - time_s
     if age_s > age_s_max:
         raise InvalidSignature(f"the timestamp is {age_s:.0f} s old, more than {age_s_max:.0f} s")
     if age_s < -age_s_max:
@@ -139,6 +185,16 @@ def hmac_sha256_base64(secret: bytes, message: bytes) -> bytes:
     return base64.b64encode(hmac_sha256(secret, message))
 
 
+def hmac_hex(algorithm: Algorithm, secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC of ``message`` by this hash in lower-case hex."""
+    return hmac.digest(secret, message, algorithm).hex().encode()
+
+
+def hmac_base64(algorithm: Algorithm, secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC of ``message`` by this hash in standard base64 with padding."""
+    return base64.b64encode(hmac.digest(secret, message, algorithm))
+
+
 def require_equal(expected: bytes, received: bytes) -> None:
     """Return only if both are the same bytes; the time taken does not tell how much of them is.
 
@@ -158,6 +214,18 @@ def require_any_equal(expected: bytes, received: list[bytes]) -> None:
     matches = [hmac.compare_digest(expected, candidate) for candidate in received]
     if not any(matches):
         raise InvalidSignature("no signature matches" if matches else "the header holds no signature of this version")
+
+
+def signatures_in(request: SignedRequest, name: str, version: bytes) -> list[bytes]:
+    """Return the signatures of ``version`` in a header such as ``v1=<signature>,v1=<signature>``.
+
+    Raises:
+        InvalidSignature: the header is missing, repeated, or has too many.
+    """
+    elements = [element.partition(b"=") for element in request.header(name).split(b",")]
+    if len(elements) > SIGNATURES_MAX:
+        raise InvalidSignature(f"the header {name} has too many signatures")
+    return [value for key, _, value in elements if key.strip() == version]
 
 
 def decode_base64(text: bytes) -> bytes:

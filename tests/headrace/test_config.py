@@ -144,7 +144,7 @@ def test_ten_different_mistakes_are_all_named_with_their_lines(tmp_path: Path) -
 
 def test_suggestions_name_what_was_meant(tmp_path: Path) -> None:
     suggestions = {mistake.key: mistake.suggestion for mistake in mistakes(tmp_path, TEN_MISTAKES)}
-    assert "'github'" in suggestions["sources.gitlab.scheme"]
+    assert "'gitlab'" in suggestions["sources.gitlab.scheme"]
     assert "'concurrency'" in suggestions["destinations.crm.concurency"]
     assert "'github'" in suggestions["routes[0].source"]
     assert "'crm'" in suggestions["routes[1].to"]

@@ -91,7 +91,7 @@ def test_the_contract_is_kept(name: str) -> None:
     assert scheme.options_model.model_config.get("extra") == "forbid"
     further = [key for key in scheme.options_model.model_fields if key.endswith("_env")]
     assert not further or issubclass(scheme.options_model, SchemeOptions)
-    assert (scheme.needs() is not None) == bool(scheme.document_hosts)
+    assert hasattr(module, "needs") == bool(scheme.document_hosts)
     assert hasattr(module, "identify_item") == (scheme.split is not None)
 
 
@@ -101,7 +101,7 @@ def test_what_sign_signs_is_accepted(name: str) -> None:
     request = sample_request(source)
     assert not refused(source, request)
     identity = identity_of(source, request)
-    assert identity.event_id in ("evt-1", None)
+    assert identity.event_id is None or "evt-1" in identity.event_id
     assert identity.event_id is None or identity.id_signed == source.scheme.signed_id
     assert (identity.event_id is None) == (source.scheme.id_at == "")
     assert identity.event_type is None or source.scheme.type_at

@@ -1,0 +1,47 @@
+"""Dropbox: ``X-Dropbox-Signature: <hex HMAC-SHA256 of the raw body>``, with the app's secret.
+
+Source: dropbox.com/developers/reference/webhooks. The address is checked by a GET whose ``challenge`` is given back. A
+notification says whose files changed and no more, so that later ones have the same body and no id: set ``dedup_ttl:
+10s``, or they are duplicates.
+"""
+
+from __future__ import annotations
+
+from ingest.scheme import Handshake, Identity, challenge_answer
+from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+
+KEPT_HEADERS = ()
+RETRY_WINDOW_S = 0  # the documentation names none
+ANSWER_WITHIN_S = 10
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "", "", False
+SAMPLE = {"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]}, "delta": {"users": [12345678]}}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Dropbox signed this body. There is no timestamp: a captured request stays valid.
+
+    Raises:
+        InvalidSignature: the header is missing, repeated or malformed, or does not match.
+    """
+    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-dropbox-signature"))
+
+
+def challenge(request: SignedRequest, *, secrets: tuple[bytes, ...], now_s: float) -> Handshake:
+    """Return the ``challenge`` of a check of the address, which anybody may ask for.
+
+    Raises:
+        InvalidSignature: there is none.
+    """
+    answer = challenge_answer(request.parameter("challenge"))
+    return Handshake(answer.body, answer.content_type, headers=(("X-Content-Type-Options", "nosniff"),))
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return no id and no type, as Dropbox gives none: the body stands for the id."""
+    return Identity(None, None, id_signed=False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the header with which Dropbox would send ``body``."""
+    return {"X-Dropbox-Signature": hmac_sha256_hex(secret, body).decode()}

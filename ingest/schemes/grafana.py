@@ -1,0 +1,44 @@
+"""Grafana Alerting: ``X-Grafana-Alerting-Signature: <hex HMAC-SHA256 of the raw body>``.
+
+Source: grafana.com/docs, "Configure the webhook notifier for Alerting", "HMAC signature". Leave the timestamp
+header unset: with one, Grafana signs ``<seconds>:<raw body>``, which this scheme does not check.
+"""
+
+from __future__ import annotations
+
+from ingest.scheme import Identity, text_field
+from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+
+KEPT_HEADERS = ()
+RETRY_WINDOW_S = 0  # as Alerting repeats a notification, with another body
+ANSWER_WITHIN_S = None
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "", "body.status", False
+SAMPLE = {
+    "receiver": "headrace",
+    "status": "firing",
+    "alerts": [{"status": "firing", "fingerprint": "c6eadffa33fcdf37"}],
+}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Grafana signed this body. There is no timestamp: a captured request stays valid.
+
+    Raises:
+        InvalidSignature: the header is missing, repeated or malformed, or does not match.
+    """
+    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-grafana-alerting-signature"))
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return no id, as Grafana gives none (the body stands for it), and the ``status``.
+
+    Raises:
+        MalformedEvent: one of them is repeated, too long or not text.
+    """
+    return Identity(None, text_field(body, "status"), id_signed=False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the header with which Grafana would send ``body``."""
+    return {"X-Grafana-Alerting-Signature": hmac_sha256_hex(secret, body).decode()}

@@ -1,0 +1,40 @@
+"""Greenhouse: ``Signature: sha256 <hex HMAC-SHA256 of the raw body>``.
+
+Source: developers.greenhouse.io/webhooks.html, "Authentication" and "Retry policy".
+"""
+
+from __future__ import annotations
+
+from ingest.scheme import Identity, text_field, text_header
+from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+
+# The headers carry no proof: only the body is signed.
+KEPT_HEADERS = ("greenhouse-event-id",)
+RETRY_WINDOW_S = 15 * 3600  # up to seven attempts over 15 hours
+ANSWER_WITHIN_S = None
+TIMESTAMP_TOLERANCE_S = None
+ID_AT, TYPE_AT, SIGNED_ID = "Greenhouse-Event-ID", "body.action", False
+SAMPLE = {"action": "hire_candidate", "payload": {"application": {"id": 46194062}}}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Greenhouse signed this body. There is no timestamp: a captured request stays valid.
+
+    Raises:
+        InvalidSignature: the header is missing, repeated or malformed, or does not match.
+    """
+    require_equal(b"sha256 " + hmac_sha256_hex(secret, request.body), request.header("signature"))
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return ``Greenhouse-Event-ID``, the same for a retry and not signed, and the body's ``action``.
+
+    Raises:
+        MalformedEvent: one of them is repeated, too long or not text.
+    """
+    return Identity(text_header(request, "greenhouse-event-id"), text_field(body, "action"), id_signed=False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Greenhouse would send ``body``."""
+    return {"Greenhouse-Event-ID": event_id, "Signature": "sha256 " + hmac_sha256_hex(secret, body).decode()}

@@ -1,0 +1,92 @@
+"""SendGrid Event Webhook: ECDSA on P-256, base64 DER, of the SHA-256 of timestamp and raw body.
+
+Source: twilio.com/docs/sendgrid, "Getting Started with the Event Webhook Security Features" and "Event Webhook
+Reference"; the libraries' ``EventWebhook``. The secret is the verification key that SendGrid shows.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ingest.public_key import decode_signature_base64, ecdsa_key, new_ecdsa_keys, private_key, require_ecdsa
+from ingest.scheme import CannotSign, Identity, text_field
+from ingest.secret_key import check_key
+from ingest.signature import SignedRequest, require_fresh
+
+KEPT_HEADERS = ("x-twilio-email-event-webhook-timestamp",)
+RETRY_WINDOW_S = 24 * 3600
+ANSWER_WITHIN_S = None
+# As long as SendGrid sends again: it does not say whether a retry is signed anew, and the events' ids are signed.
+TIMESTAMP_TOLERANCE_S = 24 * 3600
+ID_AT, TYPE_AT, SIGNED_ID = "body[].sg_event_id", "body[].event", True
+ID_FIELD = "0.sg_event_id"
+SAMPLE = [{"email": "ada@example.com", "event": "delivered", "sg_message_id": "14c5d75ce93", "timestamp": 1700000000}]
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if SendGrid signed this request within a day of now.
+
+    Raises:
+        InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
+    """
+    timestamp = request.header("x-twilio-email-event-webhook-timestamp")
+    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
+    signature = decode_signature_base64(request.header("x-twilio-email-event-webhook-signature"))
+    require_ecdsa(ecdsa_key(secret), signature, timestamp + request.body)
+
+
+def check_secret(secret: bytes) -> None:
+    """Return only if the secret is an ECDSA key.
+
+    Raises:
+        ValueError: it is not.
+    """
+    check_key(ecdsa_key, secret)
+
+
+def make_keys() -> tuple[bytes, bytes]:
+    """Return a new private key, and the public one as SendGrid shows it."""
+    return new_ecdsa_keys()
+
+
+def split(body: object) -> Sequence[object] | None:
+    """Return the events of a list."""
+    return body if isinstance(body, list) else None
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return an event's ``sg_event_id``, the same for a retry, and ``event``.
+
+    Raises:
+        MalformedEvent: one of them is not text.
+    """
+    return Identity(text_field(body, "sg_event_id"), text_field(body, "event"), id_signed=True)
+
+
+def identify_item(request: SignedRequest, item: object) -> Identity:
+    """Return the same of an event in a list.
+
+    Raises:
+        MalformedEvent: as `identify`.
+    """
+    return identify(request, item)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which SendGrid would send ``body``, which holds its own ids.
+
+    Raises:
+        CannotSign: the secret is a public key.
+    """
+    key, timestamp = private_key(secret), b"%d" % int(now_s)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CannotSign("the secret is a key of another kind than ECDSA")
+    signature = base64.b64encode(key.sign(timestamp + body, ec.ECDSA(hashes.SHA256()))).decode()
+    return {
+        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp.decode(),
+        "X-Twilio-Email-Event-Webhook-Signature": signature,
+    }

@@ -1,0 +1,78 @@
+"""Telnyx API v2: ``telnyx-signature-ed25519``, base64, of ``<seconds>|<raw body>``, with the account's public key.
+
+Source: developers.telnyx.com, "Webhook fundamentals", "Webhook signing"; the library telnyx, ``webhook_verification``.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from ingest.fields import text_at
+from ingest.public_key import (
+    decode_signature_base64,
+    ed25519_key,
+    new_ed25519_keys,
+    private_key,
+    require_ed25519,
+)
+from ingest.scheme import CannotSign, Identity
+from ingest.secret_key import check_key
+from ingest.signature import SignedRequest, require_fresh
+
+KEPT_HEADERS = ("telnyx-timestamp",)
+RETRY_WINDOW_S = 3600  # up to three times, and as often to a failover address
+ANSWER_WITHIN_S = 2
+TIMESTAMP_TOLERANCE_S = 300
+ID_AT, TYPE_AT, SIGNED_ID = "body.data.id", "body.data.event_type", True
+ID_FIELD = "data.id"
+SAMPLE = {"data": {"record_type": "event", "event_type": "message.received", "payload": {"id": "1", "text": "Hello"}}}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Telnyx signed this request within five minutes of now.
+
+    Raises:
+        InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
+    """
+    timestamp = request.header("telnyx-timestamp")
+    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
+    signature = decode_signature_base64(request.header("telnyx-signature-ed25519"))
+    require_ed25519(ed25519_key(secret), signature, timestamp + b"|" + request.body)
+
+
+def check_secret(secret: bytes) -> None:
+    """Return only if the secret is an Ed25519 key.
+
+    Raises:
+        ValueError: it is not.
+    """
+    check_key(ed25519_key, secret)
+
+
+def make_keys() -> tuple[bytes, bytes]:
+    """Return a new private key, and its public one."""
+    return new_ed25519_keys()
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return the ``id``, the same for a retry, and ``event_type`` of the body's ``data``.
+
+    Raises:
+        MalformedEvent: there is no id, or one of them is not text.
+    """
+    return Identity(text_at(body, "data.id", required=True), text_at(body, "data.event_type"), id_signed=True)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Telnyx would send ``body``, which holds its own id.
+
+    Raises:
+        CannotSign: the secret is a public key.
+    """
+    key, timestamp = private_key(secret), b"%d" % int(now_s)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise CannotSign("the secret is a key of another kind than Ed25519")
+    signature = base64.b64encode(key.sign(timestamp + b"|" + body)).decode()
+    return {"telnyx-timestamp": timestamp.decode(), "telnyx-signature-ed25519": signature}

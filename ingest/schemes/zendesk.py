@@ -1,0 +1,57 @@
+"""Zendesk: ``X-Zendesk-Webhook-Signature: <base64 HMAC-SHA256 of timestamp and raw body>``.
+
+Source: developer.zendesk.com, "Verifying webhook signatures" and "Anatomy of a webhook request".
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ingest.scheme import Identity, text_field, text_header
+from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal, require_fresh_rfc3339
+
+# The headers but for the timestamp carry no proof.
+KEPT_HEADERS = (
+    "x-zendesk-account-id",
+    "x-zendesk-webhook-id",
+    "x-zendesk-webhook-invocation-id",
+    "x-zendesk-webhook-signature-timestamp",
+)
+RETRY_WINDOW_S = 3600  # up to five retries after a timeout, three after 409, with Retry-After after 429 and 503
+ANSWER_WITHIN_S = 12
+TIMESTAMP_TOLERANCE_S = 3600  # as long as Zendesk sends again: it does not say whether a retry is signed anew
+ID_AT, TYPE_AT, SIGNED_ID = "X-Zendesk-Webhook-Invocation-Id", "body.type", False
+SAMPLE = {"type": "zen:event-type:user.created", "account_id": 22129848, "subject": "zen:user:6596848315901"}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Zendesk signed this request within an hour of now.
+
+    Raises:
+        InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
+    """
+    timestamp = request.header("x-zendesk-webhook-signature-timestamp")
+    require_fresh_rfc3339(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
+    expected = hmac_sha256_base64(secret, timestamp + request.body)
+    require_equal(expected, request.header("x-zendesk-webhook-signature"))
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return the invocation's id, the same for a retry, and the body's ``type`` if it is an event's.
+
+    Raises:
+        MalformedEvent: the id is repeated, too long or not text.
+    """
+    typed = isinstance(body, dict) and "zendesk_event_version" in body
+    event_type = text_field(body, "type") if typed else None
+    return Identity(text_header(request, "x-zendesk-webhook-invocation-id"), event_type, id_signed=False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Zendesk would send ``body``."""
+    timestamp = datetime.fromtimestamp(int(now_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "X-Zendesk-Webhook-Invocation-Id": event_id,
+        "X-Zendesk-Webhook-Signature-Timestamp": timestamp,
+        "X-Zendesk-Webhook-Signature": hmac_sha256_base64(secret, timestamp.encode() + body).decode(),
+    }

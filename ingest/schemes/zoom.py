@@ -1,0 +1,64 @@
+"""Zoom: ``x-zm-signature: v0=<hex HMAC-SHA256 of "v0:<seconds>:<raw body>">``, with the app's secret token.
+
+Source: developers.zoom.us, "Using webhooks", "Verify webhook events", "Validate your webhook endpoint" and "Webhook
+retries".
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from ingest.fields import text_at
+from ingest.scheme import Handshake, Identity, MalformedEvent, text_field
+from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, require_fresh
+
+KEPT_HEADERS = ("x-zm-request-timestamp", "x-zm-trackingid")
+RETRY_WINDOW_S = 150 * 60  # after 5, 30 and 90 minutes
+ANSWER_WITHIN_S = 3
+# As long as Zoom sends again: it does not say whether a retry is signed anew, and the signed body stands for the id.
+TIMESTAMP_TOLERANCE_S = 150 * 60
+ID_AT, TYPE_AT, SIGNED_ID = "", "body.event", False
+SAMPLE = {"event": "meeting.started", "event_ts": 1700000000000, "payload": {"object": {"id": "1234567890"}}}
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+    """Return only if Zoom signed this request within the time in which it may send it again.
+
+    Raises:
+        InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
+    """
+    timestamp = request.header("x-zm-request-timestamp")
+    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
+    expected = hmac_sha256_hex(secret, b"v0:%b:%b" % (timestamp, request.body))
+    require_equal(b"v0=" + expected, request.header("x-zm-signature"))
+
+
+def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: float) -> Handshake | None:
+    """Answer ``endpoint.url_validation`` with its token and the token's HMAC.
+
+    Raises:
+        MalformedEvent: it has no token.
+    """
+    if not isinstance(body, dict) or body.get("event") != "endpoint.url_validation":
+        return None
+    token = text_at(body, "payload.plainToken", required=True)
+    if token is None:
+        raise MalformedEvent("the field payload.plainToken is missing")
+    encrypted = hmac_sha256_hex(secret, token.encode()).decode()
+    return Handshake(orjson.dumps({"plainToken": token, "encryptedToken": encrypted}), "application/json")
+
+
+def identify(request: SignedRequest, body: object) -> Identity:
+    """Return no id, as Zoom gives none (the body, with its ``event_ts``, stands for it), and the ``event``.
+
+    Raises:
+        MalformedEvent: the type is not text.
+    """
+    return Identity(None, text_field(body, "event"), id_signed=False)
+
+
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+    """Return the headers with which Zoom would send ``body``."""
+    timestamp = b"%d" % int(now_s)
+    signature = hmac_sha256_hex(secret, b"v0:%b:%b" % (timestamp, body)).decode()
+    return {"x-zm-request-timestamp": timestamp.decode(), "x-zm-signature": f"v0={signature}"}
