@@ -23,10 +23,11 @@ def command(settings: Settings, check_env: bool) -> None:
     Ends with 0 if the table is valid, with 2 if not.
     """
     from headrace.config import ConfigError
+    from headrace.own_routes import describe_own_routes, own_route_warnings
     from headrace.retention import retention_warnings
 
     table = settings.table()
-    for warning in table.warnings:
+    for warning in [*table.warnings, *own_route_warnings(table)]:
         click.echo(f"{located(table.path, warning)} [warning]", err=True)
     if check_env:
         missing = _missing_secrets(settings, table)
@@ -42,6 +43,8 @@ def command(settings: Settings, check_env: bool) -> None:
         *([count(len(table.schedules), "schedule")] if table.schedules else []),
     )
     click.echo(f"{table.path} is valid: {', '.join(parts)}")
+    for line in describe_own_routes(table):
+        click.echo(line)
 
 
 def _missing_secrets(settings: Settings, table: RoutingTable) -> list[Mistake]:
