@@ -305,6 +305,8 @@ class _Round:
         at._metrics.attempted(error, duration_s)
         if error is not None:
             self._note(error, time_ms, duration_s)
+        else:
+            log.debug("attempt_succeeded", destination=at.name, attempt=self._attempts, status=client.status)
         return error
 
     def _note(self, error: CallError, time_ms: int, duration_s: float) -> None:

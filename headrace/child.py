@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from headrace.level_signals import ignore_level_signals
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -30,6 +32,17 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> Callable[[], None]:
             os._exit(1)
 
     return set_signal
+
+
+def starting() -> Callable[[], None]:
+    """Return the ``preexec_fn`` of a process of Headrace: as `die_with_parent`, and no level signal ends it."""
+    bind_to_parent = die_with_parent()
+
+    def start() -> None:
+        ignore_level_signals()
+        bind_to_parent()
+
+    return start
 
 
 class Child:
@@ -57,7 +70,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             start_new_session=True,
-            preexec_fn=die_with_parent(),
+            preexec_fn=starting(),
         )
 
     async def wait(self) -> str:

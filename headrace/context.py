@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a command that needs no Kafka must not wait for aiokafka
     from connectors.connector import DestinationSettings
     from headrace.config import RoutingTable
     from headrace.kafka_environment import KafkaEnvironment
+    from headrace.logs import LogLevel
     from ingest.sources import SourceSettings
     from streams.kafka import KafkaSettings
     from streams.topics import TopicNames
@@ -48,6 +49,7 @@ class Settings:
     topic_prefix: str = ""
     log_format: str = "json"
     log_level: str = "info"
+    logs: LogLevel | None = field(default=None, repr=False)  # to change the level of this process while it runs
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds secrets
     _body_bytes_max: int = field(default=BODY_BYTES_MAX, repr=False)
 

@@ -22,7 +22,7 @@ def main(argument: str) -> int:
     told = json.loads(argument)
     shared = told["settings"]
     settings = Settings(Path(shared.pop("config_path")), Path(shared.pop("data_dir")), **shared)
-    configure_logs(log_format=settings.log_format, level=settings.log_level)
+    settings.logs = configure_logs(log_format=settings.log_format, level=settings.log_level)
     return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
 
 

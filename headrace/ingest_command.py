@@ -23,11 +23,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from headrace.child import die_with_parent
+from headrace.child import starting
 from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.ingest_admin import IngestAdmin, Metrics
 from headrace.ingest_process import IngestOptions, IngestProcess, stop_event
+from headrace.level_signals import obey_level_signals
 from headrace.listen_socket import bind
 from headrace.live_sources import live_sources
 
@@ -114,6 +115,7 @@ class Children:
         loop.add_signal_handler(signal.SIGTERM, stopped.set)
         loop.add_signal_handler(signal.SIGINT, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, self._signal, signal.SIGHUP)
+        obey_level_signals(self.settings.logs, self._signal)
         collector = self._collector()
         admin = IngestAdmin(
             self.settings,
@@ -206,7 +208,7 @@ class Children:
             pass_fds=(sock.fileno(),),
             env={**settings.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_dir)},
             start_new_session=True,  # Ctrl-C is for the parent, which drains its children
-            preexec_fn=die_with_parent(),
+            preexec_fn=starting(),
         )
 
     def _signal(self, number: int) -> None:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.ingest_spool import spooling
+from headrace.level_signals import obey_level_signals
 from headrace.live_sources import SourceError, live_sources
 from headrace.process import allow_connections, tune_garbage_collection
 from ingest.keep import SpooledPublisher
@@ -48,6 +49,7 @@ class IngestProcess:
         self, settings: Settings, table: RoutingTable, options: IngestOptions, registry: CollectorRegistry
     ) -> None:
         self._settings = settings
+        self.logs = settings.logs
         self._processes = options.processes
         self._body_bytes_max = table.body_bytes_max
         self._table = table
@@ -143,6 +145,7 @@ def stop_event(process: IngestProcess) -> asyncio.Event:
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, process.reload)
+    obey_level_signals(process.logs)
     return stopped
 
 

@@ -11,8 +11,8 @@ from streams.security import Security
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-COMPRESSIONS = ("none", "gzip", "lz4", "zstd")
-DEFAULT_COMPRESSION = "none"
+COMPRESSIONS = ("none", "lz4", "zstd", "gzip", "snappy")
+DEFAULT_COMPRESSION = "lz4"  # docs/adr/0009-compression.md
 
 PROTOCOL = "KAFKA_SECURITY_PROTOCOL"
 MECHANISM = "KAFKA_SASL_MECHANISM"

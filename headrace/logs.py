@@ -1,15 +1,22 @@
-"""Logs: one JSON object a line on stderr, or text for people; the same for our own events and for libraries."""
+"""Logs: one JSON object a line on stderr, or text for people; the same for our own events and for libraries.
+
+A warning or an error that repeats (the same event of the same source or destination) is written `repeats.BURST` times
+in an interval; the rest become one line with ``suppressed: n``. The level can be changed while the process runs.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from headrace.repeats import Repeats
 
 # Libraries that build records at levels nobody reads: 14 % of a worker's time went there (DESIGN §7). The level is
 # set on each logger, not only on the root, so that `isEnabledFor` answers before a record exists.
@@ -26,15 +33,46 @@ LIBRARY_LEVELS = {
 }
 
 
+METHODS = ("debug", "info", "warning", "error", "critical", "exception", "log")
+_ABOUT = ("event", "logger", "source", "destination")  # what makes two lines the same
+
+
+class LogLevel:
+    """The level of a process's own logs, to be changed while it runs; libraries keep theirs."""
+
+    def __init__(self, level: str) -> None:
+        # The class of every logger, cached ones too. A filtered method does nothing: a level that is off costs a call.
+        self.logger_class = type("HeadraceLogger", (structlog.make_filtering_bound_logger(_number(level)),), {})
+        self.started_with = self.level = level
+
+    def change(self, level: str) -> None:
+        """Write from ``level`` on."""
+        chosen = structlog.make_filtering_bound_logger(_number(level))
+        for name in METHODS:
+            setattr(self.logger_class, name, getattr(chosen, name))
+        self.level = level
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
 def configure_logs(
-    *, log_format: str = "json", level: str = "info", libraries: bool = True, stream: TextIO | None = None
-) -> None:
+    *,
+    log_format: str = "json",
+    level: str = "info",
+    libraries: bool = True,
+    stream: TextIO | None = None,
+    repeats: Repeats | None = None,
+) -> LogLevel:
     """Send every log of this process to ``stream`` (stderr), ours from ``level`` on, libraries' from warning on.
 
     Without ``libraries`` they are silent but for critical records: a command that fails says so itself, in one line.
     """
     stream = stream if stream is not None else sys.stderr
-    number = logging.getLevelNamesMapping()[level.upper()]
+    number = _number(level)
+    log_level = LogLevel(level)
+    repeats = repeats or Repeats()
     render: Processor = _text(colors=stream.isatty()) if log_format == "text" else _json
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -43,8 +81,8 @@ def configure_logs(
         structlog.processors.format_exc_info if log_format == "json" else _keep,
     ]
     structlog.configure(
-        processors=[_named, *shared, render],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[_named, *shared, _sparing(repeats, stream, render), render],
+        wrapper_class=log_level.logger_class,
         logger_factory=_LoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
@@ -56,6 +94,7 @@ def configure_logs(
     handler.setFormatter(formatter)
     if number > logging.DEBUG:
         handler.addFilter(_no_passing_state)
+    handler.addFilter(_sparing_library(repeats, stream, render))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(number, logging.INFO))
@@ -65,6 +104,46 @@ def configure_logs(
         library.propagate = True
         library.setLevel(max(number, library_level if libraries else logging.CRITICAL))
     logging.captureWarnings(True)
+    return log_level
+
+
+def _line(render: Processor, event: EventDict) -> str:
+    return f"{render(None, '', _time(None, '', event))!s}\n"
+
+
+def _sparing(repeats: Repeats, stream: TextIO, render: Processor) -> Processor:
+    """Return the processor that drops repeats, and writes the line that stands for them."""
+
+    def spare(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        if event.get("level") not in ("warning", "error"):
+            return event
+        kind = tuple(event.get(name) for name in _ABOUT)
+        about = {name: event[name] for name in ("level", *_ABOUT) if name in event}
+
+        def write(suppressed: int) -> None:
+            stream.write(_line(render, {**about, "suppressed": suppressed}))
+
+        if repeats.passes(kind, write):
+            return event
+        raise structlog.DropEvent
+
+    return spare
+
+
+def _sparing_library(repeats: Repeats, stream: TextIO, render: Processor) -> Callable[[logging.LogRecord], bool]:
+    """Return the same for the records of libraries: one text, whatever its arguments, is one kind."""
+
+    def spare(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.CRITICAL:
+            return True
+        about = {"level": record.levelname.lower(), "event": str(record.msg)[:200], "logger": record.name}
+
+        def write(suppressed: int) -> None:
+            stream.write(_line(render, {**about, "suppressed": suppressed}))
+
+        return repeats.passes((record.name, str(record.msg)), write)
+
+    return spare
 
 
 def _no_passing_state(record: logging.LogRecord) -> bool:

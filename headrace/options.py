@@ -92,8 +92,12 @@ def with_settings(function: Callable[..., Any]) -> Callable[..., Any]:
         settings = _settings(ctx, given)
         from headrace.logs import configure_logs
 
-        libraries = ctx.command.name in SERVICES
-        configure_logs(log_format=settings.log_format, level=settings.log_level, libraries=libraries)
+        service = ctx.command.name in SERVICES
+        settings.logs = configure_logs(log_format=settings.log_format, level=settings.log_level, libraries=service)
+        if service:
+            from headrace.level_signals import ignore_level_signals
+
+            ignore_level_signals()
         return function(settings, *args, **options)
 
     return wrapped

@@ -22,6 +22,7 @@ from headrace.echo import Echo
 from headrace.first_secrets import generate_missing
 from headrace.kafka_dir import DirectoryLock
 from headrace.keeper import Keeper
+from headrace.level_signals import obey_level_signals
 from headrace.run_options import RunOptions
 from headrace.secrets import SECRETS_FILE, read_secret, read_secrets_file, resolve
 from headrace.topics import ensure_topics
@@ -168,6 +169,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
+        obey_level_signals(self.settings.logs, self._pass_on)
 
     def _on_stop_signal(self) -> None:
         if self._end.is_set():
@@ -178,8 +180,11 @@ class Supervisor:
         self._end.set()
 
     def _on_reload_signal(self) -> None:
+        self._pass_on(signal.SIGHUP)
+
+    def _pass_on(self, number: int) -> None:
         for child in self._children():
-            child.signal(signal.SIGHUP)
+            child.signal(number)
 
     async def _stop(self) -> None:
         self._end.set()

@@ -23,6 +23,7 @@ from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.failure import one_line
+from headrace.level_signals import obey_level_signals
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.process_metrics import ProcessMetrics
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
@@ -120,6 +121,7 @@ class Worker:
         loop.add_signal_handler(signal.SIGTERM, end)
         loop.add_signal_handler(signal.SIGINT, end)
         loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        obey_level_signals(self.settings.logs)
         try:
             await serving
         except asyncio.CancelledError:

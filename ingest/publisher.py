@@ -107,10 +107,12 @@ class Publisher:
             raise Unavailable from error
         if record.offset < 0:  # Kafka has the event, but no longer knows where: a receipt that finds nothing is none
             raise Unavailable
-        return Receipt(event.source, record.partition, record.offset)
+        receipt = Receipt(event.source, record.partition, record.offset)
+        log.debug("event_accepted", source=event.source, event_id=event.id, receipt=str(receipt))
+        return receipt
 
     def _failed(self, producer: Any, event: Event, error: Exception) -> None:
-        log.warning("publish_failed", source=event.source, error=type(error).__name__)
+        log.warning("publish_failed", source=event.source, event_id=event.id, error=type(error).__name__)
         # A refusal for good may leave the producer refusing everything, as after a gap in its sequence numbers.
         if producer is self._producer and not getattr(error, "retriable", False):
             self._broken.set()

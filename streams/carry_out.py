@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
 from streams import outcome as outcomes
@@ -90,6 +91,15 @@ async def carry_out(record: Consumed, around: Surroundings) -> None:
     except UnreadableRecord as error:
         await _bury_unreadable(record, error, around)
         return
+    # Every line that is written for this delivery, by connectors and the user's own code too, says whose it is. The
+    # caller's task is of this record alone, so nothing need be unbound.
+    bind_contextvars(
+        source=delivery.event.source,
+        event_id=delivery.event.id,
+        delivery_id=delivery.id,
+        route=delivery.route,
+        destination=around.destination,
+    )
     letter = replayed_letter(record.headers)
     await _Round(record, delivery, around).run()
     if letter is not None:
@@ -182,7 +192,9 @@ class _Round:
         await self._report(outcomes.DELAYED, attempts=self.delivery.attempts, status=error.status, detail=str(error))
 
     async def _finish(self, outcome: str, *, attempts: int, status: int | None, detail: str = "") -> None:
-        await self._report(outcome, attempts=self.delivery.attempts + attempts, status=status, detail=detail)
+        total = self.delivery.attempts + attempts
+        await self._report(outcome, attempts=total, status=status, detail=detail)
+        log.debug("delivery_" + outcome, attempt=total, status=status)
         if self.delivery.replay:
             # After the outcome: a crash in between repeats the call, and the letter is still there to see.
             await self.around.send(tombstone(self.around.names.dead_letter, self.delivery.id))
@@ -225,17 +237,7 @@ class _Round:
         self.around.metrics.deliveries.labels(self.around.destination, self.route_label, outcome).inc()
 
     def _log(self, outcome: str, error: Exception, **fields: object) -> None:
-        log.warning(
-            "delivery_" + outcome,
-            destination=self.around.destination,
-            route=self.delivery.route,
-            source=self.delivery.event.source,
-            event_id=self.delivery.event.id,
-            delivery_id=self.delivery.id,
-            attempt=self.delivery.attempts,
-            error=str(error),
-            **fields,
-        )
+        log.warning("delivery_" + outcome, attempt=self.delivery.attempts, error=str(error), **fields)
 
     def _now_ms(self) -> int:
         return int(self.around.now_s() * 1000)

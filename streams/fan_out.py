@@ -145,9 +145,11 @@ class FanOut:
         if letter is not None:
             await self._publish(record, [tombstone(self._names.dead_letter, letter)])
         if duplicate:
+            log.debug("event_duplicate", source=record.source, event_id=event.id)
             return DUPLICATE
         await self._ensure_owned(record)
         await self._seen.put(record.partition, key, encode_row(event.time_ms))
+        log.debug("event_fanned_out", source=record.source, event_id=event.id, records=len(records))
         return FANNED_OUT if records else UNROUTED
 
     def _is_duplicate(self, record: Taken, event: Event, key: bytes) -> bool:
@@ -169,6 +171,14 @@ class FanOut:
                 follow_ups += self._unmatched(record, event, receipt, route, error)
             else:
                 delivery = Delivery(event, receipt, route.name, route.destination)
+                log.debug(
+                    "delivery_made",
+                    source=record.source,
+                    event_id=event.id,
+                    delivery_id=delivery.id,
+                    route=route.name,
+                    destination=route.destination,
+                )
                 follow_ups.append(delivery.to_record(self._names.deliveries(route.destination)))
         return follow_ups
 

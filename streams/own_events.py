@@ -2,9 +2,10 @@
 
 A new type is a name in `streams.event.OWN_TYPES`, a function here that returns an `OwnEvent`, and its paragraph in
 docs/reference/own-events.md (a test compares). Who sends it takes `OwnEvents.records` of it and publishes those: with
-the record that it waits for (as `streams.carry_out` does with a dead letter), or best effort through a
-`streams.herald.Herald`. Ingest gets an `OwnEvents` and a producer's send from `headrace`, as the worker does. Ids are made of
-what happened and nothing else, so that what a crash makes twice is told once: fan-out drops the second (`streams.seen`).
+the record that waits for it (as `streams.carry_out` does with a dead letter), or best effort through a
+`streams.herald.Herald`. Ingest gets an `OwnEvents` and a producer's send from `headrace`, as the worker does. Ids are
+made of what happened and nothing else, so that what a crash makes twice is told once: fan-out drops the second
+(`streams.seen`).
 
 Never in a loop: a dead letter of an own event makes no own event; an event about a destination does not go to it
 (`streams.event.Event.about`); and trouble of a destination is told when it begins, not while it lasts, and a circuit's

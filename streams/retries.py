@@ -165,6 +165,14 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             message = f"the routing table has no destination {delivery.destination!r}"
             failure = Failure("route", **place, error_class="LookupError", message=message, last_failure_ms=now_ms)
             return self._letter(failed_delivery(delivery, failure))
+        log.debug(
+            "delivery_due",
+            source=delivery.event.source,
+            event_id=delivery.event.id,
+            delivery_id=delivery.id,
+            route=delivery.route,
+            destination=delivery.destination,
+        )
         return [delivery.to_record(next_hop(delivery, self._delays_s, self._names, now_ms=now_ms))]
 
     def _letter(self, letter: DeadLetter) -> list[Record]:

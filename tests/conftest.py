@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from headrace.broker import EmbeddedKafka
 from tests.harness import HeadraceProcess, KafkaForTests, Receiver
+from tests.kafka_cluster import KafkaCluster
 from tests.ledger import MakeSystem, System
 from tests.shared_kafka import shared_kafka
 
@@ -52,6 +53,15 @@ def own_kafka(tmp_path: Path) -> Iterator[KafkaForTests]:
     asyncio.run(broker.start())
     yield KafkaForTests(broker)
     asyncio.run(broker.stop())
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three brokers for the tests of one module, to lose one with its disk. Leave all three running and in sync."""
+    cluster = KafkaCluster(tmp_path_factory.mktemp("cluster"))
+    asyncio.run(cluster.start())
+    yield cluster
+    asyncio.run(cluster.stop())
 
 
 @pytest.fixture

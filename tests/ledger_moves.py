@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import aiohttp
 from streams.deliver import IN_WORK_PER_SLOT
 from streams.event import Event
 from streams.intake import IN_FLIGHT_MAX
-from streams.kafka import producing
+from streams.kafka import producing, read_topic
 from tests.harness import Answer, HeadraceProcess, eventually, processes_with
+from tests.kafka_cluster import KafkaCluster
 from tests.ledger import SINCE_COMMIT_S, Ledger, System, while_loading
 
 CALL_S = 0.02
@@ -395,3 +397,45 @@ async def _spool_is_empty(system: System) -> bool:
             if line.startswith("headrace_ingest_spool_events "):
                 return float(line.split()[-1]) == 0
     return False
+
+
+async def lose_a_disk(system: System, cluster: KafkaCluster, *, losses: int, per_move: int) -> Ledger:
+    """Kill -9 one broker of three under load, empty its disk, start it with nothing, and wait until it is in sync.
+
+    The next loss is another broker's: what was copied to the empty one in between must be all there is.
+    """
+    ledger = Ledger(system)
+    await system.start_ingest()
+    worker = await system.worker()
+    topics = [system.names.events("github"), *map(system.names.deliveries, system.destinations)]
+
+    async def moves() -> None:
+        for n in range(losses):
+            await ledger.advanced(per_move)
+            node = cluster.nodes[n % len(cluster.nodes)]
+            node.lose_disk()
+            await eventually(partial(fewer_in_sync, cluster, topics), 60, 0.2)
+            before = len(ledger.accepted)
+            await eventually(lambda before=before: len(ledger.accepted) > before + 50, 60)  # type: ignore[misc]  # two go on
+            await node.start(120)
+            await cluster.whole(topics)
+        await ledger.advanced(per_move)
+
+    await while_loading(ledger, moves, rate=200)
+    await ledger.assert_all_settled(120)
+    ledger.report("disks lost")
+    assert worker.running
+    # The log itself holds what was accepted: no partition lost its end.
+    held = {one async for one in _event_ids(system)}
+    assert set(ledger.accepted) <= held
+    return ledger
+
+
+async def fewer_in_sync(cluster: KafkaCluster, topics: list[str]) -> bool:
+    """Return whether a partition of the topics has lost a replica."""
+    return await cluster.in_sync(topics) < len(cluster.nodes)
+
+
+async def _event_ids(system: System) -> AsyncIterator[str]:
+    async for record in read_topic(system.settings, system.names.events("github")):
+        yield Event.from_record(record.key, record.value, record.headers).id

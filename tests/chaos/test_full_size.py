@@ -6,6 +6,7 @@ import pytest
 
 from tests import ledger_moves as moves
 from tests.harness import KafkaForTests
+from tests.kafka_cluster import KafkaCluster
 from tests.ledger import MakeSystem
 
 
@@ -22,6 +23,11 @@ async def test_ingest_killed_six_times(make_system: MakeSystem) -> None:
 @pytest.mark.timeout(600)
 async def test_the_broker_killed_four_times(make_system: MakeSystem, own_kafka: KafkaForTests) -> None:
     await moves.kill_the_broker(make_system(own_kafka), kills=4, per_kill=2000, away_s=5)
+
+
+@pytest.mark.timeout(1200)
+async def test_three_brokers_lose_their_disks_in_turn(make_system: MakeSystem, kafka_cluster: KafkaCluster) -> None:
+    await moves.lose_a_disk(make_system(kafka_cluster), kafka_cluster, losses=4, per_move=2000)
 
 
 @pytest.mark.timeout(600)
