@@ -67,4 +67,5 @@ class SpooledPublisher:
             self._metrics.spool_refused.labels(reason).inc()
             raise Unavailable from error
         self._metrics.spooled.inc()
+        log.debug("event_spooled", source=event.source, event_id=event.id)
         return None
