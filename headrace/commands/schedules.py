@@ -97,14 +97,15 @@ def _row(schedule: Schedule, next_ms: int | None, last_ms: int | None, known: bo
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    lines = [("SCHEDULE", "CRON", "NEXT RUN", "LAST RUN")]
+    from headrace.text_table import text_table
+
+    lines = []
     for row in rows:
         last = _local(row["last"], row["timezone"]) or ("never" if row["last_known"] else "unknown")
         next_ = _local(row["next"], row["timezone"]) or ("never again" if row["enabled"] else "off")
         lines.append((row["schedule"], row["cron"], next_, last))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    for line in text_table(("SCHEDULE", "CRON", "NEXT RUN", "LAST RUN"), lines):
+        click.echo(line)
 
 
 def _local(text: str | None, timezone: str) -> str:
