@@ -83,6 +83,7 @@ def describe(stored: Stored) -> dict[str, object]:
         "receipt": letter.header("headrace-receipt") or None,
         "route": letter.header("headrace-route"),
         "destination": letter.header("headrace-destination"),
+        "item": int(letter.header("headrace-item")) if letter.header("headrace-item") else None,
         "stage": failure.stage,
         "error": failure.error_class,
         "message": failure.message,

@@ -10,10 +10,11 @@ from headrace.context import Settings
 from headrace.mistakes import ConfigError
 from streams.carry_out import INFLATED_BYTES_MAX
 from streams.dead_letter import DeadLetter
-from streams.delivery import delivery_id
+from streams.delivery import Delivery
 from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, format_time
 from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
+from streams.items import split
 from streams.letters import Letters, Stored
 from streams.outcome import DEAD_LETTERED, Outcome
 from streams.routing import compile_routes
@@ -32,14 +33,14 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
         KafkaUnavailable: the broker does not answer.
     """
     event = found.event
-    expected = {id_: (route, destination) for id_, route, destination in _expected(settings, found)}
+    expected = {id_: (route, destination, item) for id_, route, destination, item in _expected(settings, found)}
     outcomes = await _outcomes(settings, found, expected)
     deliveries = {id_: _of_outcome(outcome, found) for id_, outcome in outcomes.items()}
     for stored in await _letters(settings, found):
         # A condition that fan-out could not evaluate has a dead letter and no outcome yet.
         deliveries.setdefault(stored.letter.id, _of_letter(stored.letter))
-    for id_, (route, destination) in expected.items():
-        waiting = {"delivery_id": id_, "route": route, "destination": destination, "outcome": WAITING}
+    for id_, (route, destination, item) in expected.items():
+        waiting = {"delivery_id": id_, "route": route, "destination": destination, "item": item, "outcome": WAITING}
         deliveries.setdefault(id_, waiting)
     row = {
         "receipt": str(found.receipt),
@@ -88,6 +89,7 @@ def _of_letter(letter: DeadLetter) -> dict[str, Any]:
         "delivery_id": letter.id,
         "route": letter.header("headrace-route"),
         "destination": letter.header("headrace-destination"),
+        "item": int(letter.header("headrace-item")) if letter.header("headrace-item") else None,
         "outcome": DEAD_LETTERED,
         "status": failure.status,
         "attempts": failure.attempts,
@@ -96,7 +98,7 @@ def _of_letter(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str]]:
+def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str, int | None]]:
     try:
         routes = compile_routes(settings.table().routes).for_event(found.event)
         scope = found.event.scope(found.receipt, body_bytes_max=INFLATED_BYTES_MAX)
@@ -104,11 +106,10 @@ def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str]]:
         return []
     expected = []
     for route in routes:
+        whole = Delivery(found.event, found.receipt, route.name, route.destination)
         try:
-            matches = route.matches(scope)
+            deliveries = split(whole, route, scope) if route.matches(scope) else []
         except ExpressionError:
             continue  # a dead letter, with an outcome of its own
-        if matches:
-            id_ = delivery_id(found.event.source, found.event.dedup_id, route.name)
-            expected.append((id_, route.name, route.destination))
+        expected += [(one.id, route.name, route.destination, one.item) for one in deliveries]
     return expected

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from connectors.errors import PermanentError
 from connectors.masking import Mask
 from connectors.registry import load_connector
 from headrace.config import RoutingTable
+from streams.delivery import Delivery
 from streams.event import OWN_SOURCE, Event, Receipt
 from streams.expression import ExpressionError
+from streams.items import split
 from streams.routing import Route
 
 MATCHED, UNMATCHED, FAILED = "matched", "unmatched", "failed"
@@ -25,6 +27,7 @@ class Rehearsed:
     verdict: str
     parameters: object = None
     reason: str = ""
+    item: int | None = None
 
 
 def rehearse(table: RoutingTable, event: Event, *, secrets: Iterable[str]) -> list[Rehearsed]:
@@ -37,30 +40,54 @@ def rehearse(table: RoutingTable, event: Event, *, secrets: Iterable[str]) -> li
     source = table.sources.get(event.source)  # none for an event of Headrace's own
     body_bytes_max = table.body_bytes_max if source is None else source.body_bytes_max
     scope = event.scope(Receipt(event.source, 0, 0), body_bytes_max=body_bytes_max)
-    return [_rehearse(route, table, event, scope, mask) for route in table.compiled_routes()]
+    return [found for route in table.compiled_routes() for found in _rehearse(route, table, event, scope, mask)]
 
 
-def _rehearse(route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], mask: Mask) -> Rehearsed:
+def _rehearse(
+    route: Route, table: RoutingTable, event: Event, scope: Mapping[str, object], mask: Mask
+) -> Iterator[Rehearsed]:
     action = f"{route.destination}.{route.action}"
-    if not route.takes(event.source):
-        taken = f"every source but {OWN_SOURCE}" if route.sources is None else ", ".join(sorted(route.sources))
-        return Rehearsed(route.name, action, UNMATCHED, reason=f"it takes events of {taken}")
-    if event.about == route.destination:
-        return Rehearsed(route.name, action, UNMATCHED, reason=f"what is told about {event.about} does not go there")
+    why_not = _why_not(route, event)
+    if why_not:
+        yield Rehearsed(route.name, action, UNMATCHED, reason=why_not)
+        return
     try:
         if not route.matches(scope):
             assert route.when is not None  # noqa: S101  for mypy: without a condition it matches
-            return Rehearsed(route.name, action, UNMATCHED, reason=f"the condition is false: {route.when.source}")
+            yield Rehearsed(route.name, action, UNMATCHED, reason=f"the condition is false: {route.when.source}")
+            return
     except ExpressionError as error:
-        reason = f"the condition cannot be evaluated: {error}"
-        return Rehearsed(route.name, action, FAILED, reason=mask.text(reason))
+        yield Rehearsed(route.name, action, FAILED, reason=mask.text(f"the condition cannot be evaluated: {error}"))
+        return
     try:
-        parameters = route.render(scope)
-        connector = load_connector(table.destinations[route.destination].connector)
-        connector.actions[route.action].read(parameters)
+        deliveries = split(Delivery(event, Receipt(event.source, 0, 0), route.name, route.destination), route, scope)
+    except ExpressionError as error:
+        yield Rehearsed(route.name, action, FAILED, reason=mask.text(f"the items cannot be told: {error}"))
+        return
+    if not deliveries:
+        yield Rehearsed(route.name, action, UNMATCHED, reason="there are no items")
+    for delivery in deliveries:
+        yield _render(route, delivery.item, table, scope, mask)
+
+
+def _why_not(route: Route, event: Event) -> str:
+    """Return why no event of this kind goes there, whatever it holds."""
+    if not route.takes(event.source):
+        taken = f"every source but {OWN_SOURCE}" if route.sources is None else ", ".join(sorted(route.sources))
+        return f"it takes events of {taken}"
+    return f"what is told about {event.about} does not go there" if event.about == route.destination else ""
+
+
+def _render(route: Route, item: int | None, table: RoutingTable, scope: Mapping[str, object], mask: Mask) -> Rehearsed:
+    action = f"{route.destination}.{route.action}"
+    parameters: object = None
+    reason = ""
+    try:
+        rendered = route.render(scope, item)
+        parameters = mask.value(rendered)
+        load_connector(table.destinations[route.destination].connector).actions[route.action].read(rendered)
     except ExpressionError as error:
         reason = f"the mapping cannot be rendered: {error}"
-        return Rehearsed(route.name, action, FAILED, reason=mask.text(reason))
     except PermanentError as error:
-        return Rehearsed(route.name, action, FAILED, mask.value(parameters), mask.text(str(error)))
-    return Rehearsed(route.name, action, MATCHED, mask.value(parameters))
+        reason = str(error)
+    return Rehearsed(route.name, action, FAILED if reason else MATCHED, parameters, mask.text(reason), item)

@@ -11,8 +11,8 @@ from headrace.mistakes import Keys, Mistake, closest, written
 from headrace.section_checks import leaves
 from headrace.validation import Findings
 from streams.event import OWN_SOURCE
-from streams.expression import Expression, ExpressionError, Template, has_expression
-from streams.routing import EVERY_SOURCE, RouteSettings
+from streams.expression import NAMES, Expression, ExpressionError, Template, has_expression
+from streams.routing import EVERY_SOURCE, RouteSettings, mapping_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,13 @@ def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, fi
     when = route.get("when")
     if isinstance(when, str):
         _check_expression(Expression, when, (*keys, "when"), findings)
+    each = route.get("each")
+    if isinstance(each, str):
+        _check_expression(Expression, each, (*keys, "each"), findings)
     mapping = route.get("with", {})
     for place, leaf in leaves(mapping, (*keys, "with")):
         if isinstance(leaf, str):
-            _check_expression(Template, leaf, place, findings)
+            _check_expression(Template, leaf, place, findings, names=mapping_names(each))
         if any(has_expression(key) for key in place):
             findings.add(place, "a key is taken as it stands: only values may hold {{ … }}")
     action = _action(route, declared, keys, findings)
@@ -75,9 +78,16 @@ def _check_sources(value: object, declared: Declared, keys: Keys, findings: Find
             findings.add(place, f"there is no source {name!r}", closest(name, known))
 
 
-def _check_expression(kind: type[Expression] | type[Template], text: str, keys: Keys, findings: Findings) -> None:
+def _check_expression(
+    kind: type[Expression] | type[Template],
+    text: str,
+    keys: Keys,
+    findings: Findings,
+    *,
+    names: frozenset[str] = NAMES,
+) -> None:
     try:
-        kind(text)
+        kind(text, names=names)
     except ExpressionError as error:
         findings.add(keys, str(error))
 

@@ -20,7 +20,14 @@ from streams.offsets import CommitPoint, Progress
 COMMIT_INTERVAL_S = 0.01  # from the start of one commit to the next: what a crash repeats beside the calls in flight
 WAIT_S_MAX = 1.0
 COPIES_MAX = 1024  # of a partition: more than fan-out has in flight
-_SHARED_BY_COPIES = ("headrace-receipt", "headrace-route", "headrace-round", "headrace-replay", "headrace-key-replay")
+_SHARED_BY_COPIES = (
+    "headrace-receipt",
+    "headrace-route",
+    "headrace-item",
+    "headrace-round",
+    "headrace-replay",
+    "headrace-key-replay",
+)
 
 log = structlog.get_logger("deliver")
 

@@ -19,6 +19,7 @@ from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_l
 from streams.delivery import Delivery
 from streams.event import BodyTooLarge, MalformedBody, UnreadableRecord, UnsupportedBody
 from streams.expression import ExpressionError
+from streams.items import split
 from streams.metrics import StreamsMetrics
 from streams.outcome import outcome_of
 from streams.own_events import OwnEvents, dead_letter
@@ -29,6 +30,8 @@ from streams.topics import TopicNames
 # Refusals that may have been about the moment, not about the call: a replay repeats the same Idempotency-Key.
 INDEFINITE_4XX = frozenset({408, 409, 425, 429})
 INFLATED_BYTES_MAX = 64 * 1024 * 1024  # ingest has checked the source's own limit; this one bounds a foreign record
+
+UNMATCHED = "the route's condition does not hold"
 
 log = structlog.get_logger("deliver")
 
@@ -131,29 +134,49 @@ class _Round:
             return
         if self.delivery.event.about == route.destination:
             # Fan-out passes over it: the route was given this destination since.
-            detail = f"what is told about {route.destination} does not go there"
-            await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail=detail)
+            await self._skip(f"what is told about {route.destination} does not go there")
+            return
+        if route.each is None and self.delivery.item is not None:
+            # Called without `item`, all the items of an event would be the same call.
+            mistake = LookupError(f"the route {route.name} no longer has each: put it back, or discard this")
+            await self._bury("route", mistake)
             return
         try:
+            if route.each is not None and self.delivery.item is None:
+                await self._split(route)
+                return
             parameters = self._render(route)
         except (ExpressionError, MalformedBody, UnsupportedBody, BodyTooLarge) as error:
-            await self._bury("render", error)
+            await self._bury("render" if self.delivery.item is not None or route.each is None else "each", error)
             return
         if parameters is None:
-            await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail="the route's condition does not hold")
+            await self._skip(UNMATCHED)
             return
         await self._call(route, parameters)
 
+    async def _split(self, route: Route) -> None:
+        """Put an item of each in the place of a delivery that was made before the route had ``each``, or replayed."""
+        scope = self._scope()
+        if self.delivery.replay and not route.matches(scope):
+            await self._skip(UNMATCHED)
+            return
+        deliveries = split(self.delivery, route, scope)
+        for delivery in deliveries:
+            await self.around.send(delivery.to_record(self.record.topic))
+        await self._skip(f"split into {len(deliveries)} deliveries, one an item")
+
+    async def _skip(self, why: str) -> None:
+        await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail=why)
+
+    def _scope(self) -> dict[str, object]:
+        return self.delivery.event.scope(self.delivery.receipt, body_bytes_max=INFLATED_BYTES_MAX)
+
     def _render(self, route: Route) -> dict[str, object] | None:
-        scope = self.delivery.event.scope(self.delivery.receipt, body_bytes_max=INFLATED_BYTES_MAX)
+        scope = self._scope()
         # Fan-out has evaluated the condition; a replay is judged by the routing table as it is now.
         if self.delivery.replay and not route.matches(scope):
             return None
-        try:
-            rendered: dict[str, object] = route.parameters.render(scope)
-        except ExpressionError as error:
-            raise ExpressionError(f"route {route.name}: {error}") from error
-        return rendered
+        return route.render(scope, self.delivery.item)
 
     async def _call(self, route: Route, parameters: dict[str, object]) -> None:
         while True:

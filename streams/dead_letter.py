@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from streams.delivery import Delivery
-from streams.event import Event, Receipt, UnreadableRecord, format_time, parse_time
+from streams.event import UnreadableRecord, format_time, parse_time
 from streams.record import Record
 
 OUTSTANDING = "outstanding"
@@ -30,9 +30,9 @@ _KEY = "headrace-error-key"
 class Failure:
     """Why and where something failed. Times are Unix milliseconds; ``status`` is the HTTP status, if there was one.
 
-    ``stage`` is one of ``decode`` (unreadable record), ``match`` (condition), ``route`` (no such route), ``render``
-    (mapping), ``call`` (refused), ``retry`` (budget spent). ``topic``, ``partition`` and ``offset`` are where the
-    record stood when it failed.
+    ``stage`` is one of ``decode`` (unreadable record), ``match`` (condition), ``each`` (items), ``route`` (no such
+    route), ``render`` (mapping), ``call`` (refused), ``retry`` (budget spent). ``topic``, ``partition`` and ``offset``
+    are where the record stood when it failed.
     """
 
     stage: str
@@ -182,11 +182,6 @@ def unreadable_record(
     headers = list(headers)
     address = replayed_letter(headers) or f"{failure.topic}/{failure.partition}/{failure.offset}"
     return DeadLetter(id=address, body=value or b"", headers=headers, event_key=key or b"", failure=failure)
-
-
-def unmatched_delivery(event: Event, receipt: Receipt, route: str, destination: str, failure: Failure) -> DeadLetter:
-    """Return the dead letter of an event on a route whose condition could not be evaluated: replayable."""
-    return failed_delivery(Delivery(event, receipt, route, destination), failure)
 
 
 def replayed_letter(headers: Iterable[tuple[str, bytes]]) -> str | None:

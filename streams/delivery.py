@@ -20,8 +20,9 @@ FAILURES_KEPT = 3
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event on its way along one route to one destination.
+    """One event, or one item of it, on its way along one route to one destination.
 
+    ``item`` is the item's index on a route with ``each``, else ``None``.
     ``round`` counts the stays in ``retries.<delay>`` so far, ``attempts`` the calls made in all, and ``replay`` the
     replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
     its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
@@ -32,6 +33,7 @@ class Delivery:
     receipt: Receipt
     route: str
     destination: str
+    item: int | None = None
     round: int = 0
     attempts: int = 0
     replay: int = 0
@@ -42,8 +44,8 @@ class Delivery:
 
     @cached_property
     def id(self) -> str:
-        """The delivery id: hex SHA-256 of source, dedup id and route name."""
-        return delivery_id(self.event.source, self.event.dedup_id, self.route)
+        """The delivery id: hex SHA-256 of source, dedup id and route name, and of the item's index."""
+        return delivery_id(self.event.source, self.event.dedup_id, self.route, self.item)
 
     @property
     def idempotency_key(self) -> str:
@@ -69,6 +71,7 @@ class Delivery:
             ("headrace-route", self.route.encode()),
             ("headrace-destination", self.destination.encode()),
             ("headrace-receipt", str(self.receipt).encode()),
+            *([("headrace-item", b"%d" % self.item)] if self.item is not None else []),
             *((name, b"%d" % number) for name, number in numbers.items() if number),
             *([(FAILURES_HEADER, orjson.dumps(self.failures))] if self.failures else []),
         ]
@@ -89,6 +92,7 @@ class Delivery:
                 receipt=Receipt.parse(fields["headrace-receipt"].decode()),
                 route=fields["headrace-route"].decode(),
                 destination=fields["headrace-destination"].decode(),
+                item=_number(fields, "headrace-item") if "headrace-item" in fields else None,
                 round=_number(fields, "headrace-round"),
                 attempts=_number(fields, "headrace-attempts"),
                 replay=_number(fields, "headrace-replay"),
@@ -112,9 +116,13 @@ class Delivery:
         )
 
 
-def delivery_id(source: str, dedup_id: str, route: str) -> str:
-    """Return the hex SHA-256 that names one event on one route, the same on every worker, retry and replay."""
-    return hashlib.sha256("\0".join((source, dedup_id, route)).encode()).hexdigest()
+def delivery_id(source: str, dedup_id: str, route: str, item: int | None = None) -> str:
+    """Return the hex SHA-256 that names one event, or item, on one route: the same on every worker, retry and replay.
+
+    A route's name holds no NUL, so that no two of these share a text.
+    """
+    parts = (source, dedup_id, route) if item is None else (source, dedup_id, route, str(item))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def read_failures(raw: bytes) -> tuple[Attempt, ...]:

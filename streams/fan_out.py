@@ -16,14 +16,15 @@ from typing import Protocol
 
 import structlog
 
-from streams.dead_letter import DeadLetter, Failure, replayed_letter, tombstone, unmatched_delivery, unreadable_record
+from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
 from streams.event import Event, Receipt, UnreadableRecord
+from streams.items import split
 from streams.metrics import StreamsMetrics
 from streams.outcome import DEAD_LETTERED, outcome_of
 from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
-from streams.routing import Route, Routes
+from streams.routing import Routes
 from streams.topics import TopicNames
 
 FANNED_OUT, DUPLICATE, UNROUTED, UNREADABLE = "fanned_out", "duplicate", "unrouted", "unreadable"
@@ -162,24 +163,28 @@ class FanOut:
         follow_ups = []
         scope: dict[str, object] | None = None
         for route in self._routes().for_event(event):
+            delivery, stage = Delivery(event, receipt, route.name, route.destination), "match"
             try:
-                if route.when is not None:  # parsing a body costs more than all the rest: only where it is looked at
+                if route.looks_at_body:  # parsing a body costs more than all the rest: only where it is looked at
                     scope = scope or event.scope(receipt, body_bytes_max=self._body_bytes_max)
                     if not route.matches(scope):
                         continue
-            except Exception as error:  # the user's own condition, or a body that does not parse
-                follow_ups += self._unmatched(record, event, receipt, route, error)
+                stage = "each"
+                deliveries = split(delivery, route, scope or {})
+            except Exception as error:  # the user's own expression, or a body that does not parse
+                follow_ups += self._unmatched(record, delivery, stage, error)
             else:
-                delivery = Delivery(event, receipt, route.name, route.destination)
-                log.debug(
-                    "delivery_made",
-                    source=record.source,
-                    event_id=event.id,
-                    delivery_id=delivery.id,
-                    route=route.name,
-                    destination=route.destination,
-                )
-                follow_ups.append(delivery.to_record(self._names.deliveries(route.destination)))
+                topic = self._names.deliveries(route.destination)
+                for one in deliveries:
+                    log.debug(
+                        "delivery_made",
+                        source=record.source,
+                        event_id=event.id,
+                        delivery_id=one.id,
+                        route=route.name,
+                        destination=route.destination,
+                    )
+                    follow_ups.append(one.to_record(topic))
         return follow_ups
 
     async def _publish(self, record: Taken, records: Sequence[Record]) -> None:
@@ -207,9 +212,8 @@ class FanOut:
         log.warning("event_unreadable", source=record.source, letter=letter.id, error=str(error))
         return self._letter(letter, record)
 
-    def _unmatched(self, record: Taken, event: Event, receipt: Receipt, route: Route, error: Exception) -> list[Record]:
-        failure = self._failure("match", record, error)
-        delivery = Delivery(event, receipt, route.name, route.destination)
+    def _unmatched(self, record: Taken, delivery: Delivery, stage: str, error: Exception) -> list[Record]:
+        failure = self._failure(stage, record, error)
         report = outcome_of(
             delivery,
             DEAD_LETTERED,
@@ -219,15 +223,15 @@ class FanOut:
             now_ms=failure.last_failure_ms,
             detail=f"{failure.stage}: {error}",
         )
-        self._metrics.deliveries.labels(route.destination, route.name, DEAD_LETTERED).inc()
-        letter = unmatched_delivery(event, receipt, route.name, route.destination, failure)
+        self._metrics.deliveries.labels(delivery.destination, delivery.route, DEAD_LETTERED).inc()
+        letter = failed_delivery(delivery, failure)
         log.warning(
-            "condition_failed",
+            "condition_failed" if stage == "match" else "items_failed",
             source=record.source,
-            event_id=event.id,
+            event_id=delivery.event.id,
             delivery_id=letter.id,
-            route=route.name,
-            destination=route.destination,
+            route=delivery.route,
+            destination=delivery.destination,
             error=str(error),
         )
         return [*self._letter(letter, record), report.to_record(self._names.outcomes)]

@@ -35,6 +35,7 @@ class Outcome:
     time: str
     replay: int = 0
     detail: str = ""
+    item: int | None = None
     version: int = VERSION
 
     def to_record(self, topic: str) -> Record:
@@ -82,4 +83,5 @@ def outcome_of(
         time=format_time(now_ms),
         replay=delivery.replay,
         detail=detail,
+        item=delivery.item,
     )

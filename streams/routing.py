@@ -9,10 +9,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from streams.event import OWN_SOURCE, Event
-from streams.expression import Expression, ExpressionError, Scope, Template
+from streams.expression import NAMES, Expression, ExpressionError, Scope, Template
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
 EVERY_SOURCE = "*"
+ITEM = "item"  # in scope on a route with `each`
+ITEMS_MAX = 1000  # of one event on one route
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9-]{0,62}|\*)$")]
@@ -30,6 +32,7 @@ class RouteSettings(BaseModel):
     when: str | None = Field(
         None, description="A condition on `body`, `event` and `headers`; without one, every event is taken."
     )
+    each: str | None = Field(None, description="A list: one delivery for each `item` of it. At most 1,000.")
     to: Name = Field(description="The destination.")
     action: str = Field(description="An action of the destination's connector.")
     with_: dict[str, Any] = Field(
@@ -51,9 +54,15 @@ class Route:
     name: str
     sources: frozenset[str] | None
     when: Expression | None
+    each: Expression | None
     destination: str
     action: str
     parameters: Template
+
+    @property
+    def looks_at_body(self) -> bool:
+        """Whether fan-out has to parse the event."""
+        return self.when is not None or self.each is not None
 
     def takes(self, source: str) -> bool:
         """Return whether it takes events of ``source``."""
@@ -67,13 +76,38 @@ class Route:
         """
         return self.when is None or self.when.holds(scope)
 
-    def render(self, scope: Scope) -> dict[str, object]:
-        """Return the action's parameters for this event.
+    def items(self, scope: Scope) -> list[object]:
+        """Return the items of this event, on a route with ``each``.
 
         Raises:
-            ExpressionError: the mapping cannot be rendered on this event.
+            ExpressionError: it cannot be evaluated, is not a list, or there are more than `ITEMS_MAX`.
         """
-        rendered: dict[str, object] = self.parameters.render(scope)
+        assert self.each is not None  # noqa: S101  for mypy: asked for on a route with `each` alone
+        try:
+            items = self.each.evaluate(scope)
+        except ExpressionError as error:
+            raise ExpressionError(f"route {self.name}: each: {error}") from error
+        if not isinstance(items, list):
+            raise ExpressionError(f"route {self.name}: each: {self.each.source!r} is not a list")
+        if len(items) > ITEMS_MAX:
+            raise ExpressionError(f"route {self.name}: each: {len(items)} items, and at most {ITEMS_MAX} are allowed")
+        return items
+
+    def render(self, scope: Scope, item: int | None = None) -> dict[str, object]:
+        """Return the action's parameters for this event, or for one item of it, by its index.
+
+        Raises:
+            ExpressionError: the mapping cannot be rendered on this event, or there is no such item.
+        """
+        if item is not None:
+            items = self.items(scope)
+            if item >= len(items):
+                raise ExpressionError(f"route {self.name}: each: there is no item {item} among {len(items)}")
+            scope = {**scope, ITEM: items[item]}
+        try:
+            rendered: dict[str, object] = self.parameters.render(scope)
+        except ExpressionError as error:
+            raise ExpressionError(f"route {self.name}: {error}") from error
         return rendered
 
 
@@ -109,6 +143,11 @@ class Routes:
         return self._by_name.get(name)
 
 
+def mapping_names(each: object) -> frozenset[str]:
+    """Return the names that a route's mapping may use."""
+    return NAMES if each is None else NAMES | {ITEM}
+
+
 def compile_route(settings: RouteSettings) -> Route:
     """Compile one route.
 
@@ -119,9 +158,10 @@ def compile_route(settings: RouteSettings) -> Route:
         name=settings.name,
         sources=settings.sources,
         when=None if settings.when is None else Expression(settings.when),
+        each=None if settings.each is None else Expression(settings.each),
         destination=settings.to,
         action=settings.action,
-        parameters=Template(settings.with_),
+        parameters=Template(settings.with_, names=mapping_names(settings.each)),
     )
 
 

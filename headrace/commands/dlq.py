@@ -91,8 +91,9 @@ def list_(settings: Settings, *, selection: Any, as_json: bool) -> None:
         row = describe(stored)
         status = f" {row['status']}" if row["status"] else ""
         replaying = " (replaying)" if row["state"] == "replaying" else ""
+        item = f" item {row['item']}" if row["item"] is not None else ""
         click.echo(
-            f"{str(row['id'])[:16]}  {row['last_failure']}  {row['route'] or '-'} → {row['destination'] or '-'}"
+            f"{str(row['id'])[:16]}  {row['last_failure']}  {row['route'] or '-'}{item} → {row['destination'] or '-'}"
             f"  {row['stage']}:{status} {_first_line(str(row['message']), 100)}{replaying}"
         )
     click.echo(f"{len(letters)} outstanding; `headrace dlq show ID` explains one, `headrace dlq replay` replays them")

@@ -70,6 +70,7 @@ def _print(row: dict[str, Any]) -> None:
     for delivery in row["deliveries"]:
         status = f", status {delivery['status']}" if delivery.get("status") else ""
         when = f" at {delivery['time']}" if delivery.get("time") else ""
-        click.echo(f"  {delivery['route']} → {delivery['destination']}: {delivery['outcome']}{when}{status}")
+        item = f" item {delivery['item']}" if delivery.get("item") is not None else ""
+        click.echo(f"  {delivery['route']}{item} → {delivery['destination']}: {delivery['outcome']}{when}{status}")
         if delivery.get("detail"):
             click.echo(f"    {delivery['detail']}")

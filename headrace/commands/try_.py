@@ -105,7 +105,8 @@ def _print_text(sample: Sample, results: list[Rehearsed]) -> None:
         click.echo("  note: this is a handshake: ingest answers it, and no route sees it")
     for result in results:
         reason = f": {result.reason}" if result.reason else ""
-        click.echo(f"{_MARKS[result.verdict]} {result.route} → {result.action}{reason}")
+        item = f" item {result.item}" if result.item is not None else ""
+        click.echo(f"{_MARKS[result.verdict]} {result.route}{item} → {result.action}{reason}")
         if result.parameters is not None:
             text = orjson.dumps(result.parameters, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
             click.echo("\n".join(f"    {line}" for line in text.splitlines()))

@@ -255,6 +255,51 @@ async def test_a_replay_whose_condition_no_longer_holds_is_skipped_and_ends_its_
     assert not world.calls
 
 
+EACH = {"each": "{{ body.lines }}", "with": {"n": "{{ item.n }}", "of": "{{ body.id }}"}}
+WITH_LINES = replace(DELIVERY, event=replace(EVENT, body=b'{"id": 1, "lines": [{"n": 5}, {"n": 6}]}'))
+
+
+async def test_an_item_is_called_with_what_it_holds_and_under_an_id_of_its_own() -> None:
+    world = World(route=EACH)
+    for item in (0, 1):
+        await run(world, replace(WITH_LINES, item=item))
+    assert [parameters for _, parameters, _ in world.calls] == [{"n": 5, "of": 1}, {"n": 6, "of": 1}]
+    assert len({key for _, _, key in world.calls} | {WITH_LINES.id}) == 3
+    assert [Outcome.from_record(record.value or b"").item for record in world.on("outcomes")] == [0, 1]
+
+
+@pytest.mark.parametrize("replay", [0, 1])
+async def test_a_delivery_without_an_item_is_split_and_ends(replay: int) -> None:
+    world = World(route=EACH)
+    await run(world, replace(WITH_LINES, replay=replay))
+    made = [Delivery.from_record(r.key, r.value, r.headers) for r in world.on("deliveries.crm")]
+    assert made == [replace(WITH_LINES, replay=replay, item=item) for item in (0, 1)]
+    assert (world.calls, world.outcomes()) == ([], ["skipped"])
+    assert [record.key for record in world.on("dead-letter")] == [WITH_LINES.id.encode()] * replay
+
+
+@pytest.mark.parametrize(
+    ("route", "item", "stage", "message"),
+    [
+        ({**EACH, "each": "{{ body.id }}"}, None, "each", "not a list"),
+        ({**EACH, "each": "{{ body.nope }}"}, None, "each", "nope"),
+        (EACH, 2, "render", "no item 2 among 2"),
+        ({}, 1, "route", "no longer has each"),
+        ({**EACH, "with": {"n": "{{ item.nope }}"}}, 0, "render", "parameter n"),
+    ],
+)
+async def test_items_that_cannot_be_told_are_dead_letters(
+    route: dict[str, object], item: int | None, stage: str, message: str
+) -> None:
+    world = World(route=route)
+    await run(world, replace(WITH_LINES, item=item))
+    failure = world.letter().failure
+    assert failure.stage == stage
+    assert message in failure.message
+    assert "to-crm" in failure.message
+    assert not world.calls
+
+
 async def test_an_unreadable_record_is_a_dead_letter() -> None:
     world = World()
     await carry_out(Consumed("deliveries.crm", 1, 2, b"k", b"v", [("odd", b"\xff")]), world.surroundings())
@@ -306,6 +351,7 @@ SCENARIOS: dict[str, Callable[[], World]] = {
     "settled": World,
     "delayed": lambda: World([TransientError("503", attempts=3)]),
     "dead letter": lambda: World([PermanentError("400", status=400, attempts=1)]),
+    "split": lambda: World(route={"each": "{{ [body.n, body.id] }}"}),
     "dead letter that is told": lambda: World([PermanentError("400", status=400, attempts=1)], told=True),
 }
 
@@ -329,7 +375,7 @@ async def test_killed_at_any_await_the_next_owner_finishes_with_the_same_key(sce
         assert {(r.topic, r.key): r.value for r in world.published} == {
             (r.topic, r.key): r.value for r in clean.published
         }
-        assert {key for _, _, key in world.calls} == {DELIVERY.id}
+        assert {key for _, _, key in world.calls} == {key for _, _, key in clean.calls}
         assert len(world.calls) <= 2
 
 

@@ -210,6 +210,37 @@ async def test_a_condition_that_fails_is_a_letter_of_that_route_alone() -> None:
     assert letter.id == delivery_id("s", "e", "broken")
 
 
+async def test_each_item_is_a_delivery_with_an_id_of_its_own_in_the_list_s_order() -> None:
+    each = RouteSettings(name="each", source="s", each="{{ body.items }}", to="c", action="x")
+    world = World([each])
+    assert await world.carry_through(taken(event(body=b'{"items": ["a", "b", "c"]}'))) == FANNED_OUT
+    assert [delivery.item for delivery in world.deliveries()] == [0, 1, 2]
+    assert len({delivery.id for delivery in world.deliveries()} | {delivery_id("s", "e", "each")}) == 4
+    assert await world.carry_through(taken(event("none", body=b'{"items": []}'), 1)) == UNROUTED
+
+
+@pytest.mark.parametrize("body", [b'{"items": 7}', b'{"items": {"a": 1}}', b"{}", b'{"items": "abc"}', b"{"])
+async def test_items_that_are_no_list_are_one_letter(body: bytes) -> None:
+    each = RouteSettings(name="each", source="s", each="{{ body.items }}", to="c", action="x")
+    world = World([each, *ROUTES])
+    assert await world.carry_through(taken(event(body=body))) == FANNED_OUT
+    (letter,) = world.letters()
+    assert (letter.failure.stage, letter.delivery().item) == ("each" if body != b"{" else "match", None)
+    assert letter.id == delivery_id("s", "e", "each")
+    assert len(world.deliveries()) == 2
+
+
+async def test_too_many_items_are_one_letter_that_says_how_many() -> None:
+    each = RouteSettings(name="each", source="s", each="{{ body }}", to="c", action="x")
+    world = World([each])
+    await world.carry_through(taken(event(body=b"[" + b"1," * 400 + b"1]")))
+    assert len(world.deliveries()) == 401
+    world = World([RouteSettings(name="each", source="s", each="{{ body + body + body }}", to="c", action="x")])
+    await world.carry_through(taken(event(body=b"[" + b"1," * 400 + b"1]")))
+    assert "1203 items, and at most 1000" in world.letters()[0].failure.message
+    assert not world.deliveries()
+
+
 async def test_a_body_that_does_not_parse_is_a_letter_where_a_condition_looks_at_it() -> None:
     world = World([RouteSettings(name="when", source="s", when="body.n == 1", to="c", action="x"), *ROUTES])
     assert await world.carry_through(taken(event(body=b"{"))) == FANNED_OUT
