@@ -30,6 +30,7 @@ from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import CallError, PermanentError, TransientError, Unreachable
 from connectors.masking import Mask
 from connectors.redirects import REDIRECTS_MAX, redirected
+from connectors.tracing import TRACEPARENT, Tracing
 
 ANSWER_BYTES_MAX = 1024 * 1024  # of an answer's body; what follows is not read, and its connection closed
 EXPLANATION_CHARS_MAX = 200
@@ -89,6 +90,7 @@ class Session:
         secrets: Iterable[str] = (),
         dialect: Dialect | None = None,
         on_exhausted: Callable[[float], None] = lambda wait_s: None,
+        tracing: Tracing | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         """Prepare a session; `start` opens it.
@@ -105,6 +107,7 @@ class Session:
         self._fetched: list[str] = []  # the last tokens: an answer may repeat the one before
         self.mask = Mask(self._secrets)
         self._on_exhausted = on_exhausted
+        self.tracing = tracing or Tracing()
         self._unix_time = unix_time
         self._transport: AiohttpTransport | None = None
 
@@ -283,6 +286,8 @@ class Client:
         if content_type and ("content-type" not in own or multipart is not None):
             own["content-type"] = content_type
         own["idempotency-key"] = self.idempotency_key
+        if self.session.tracing.on:
+            own.setdefault(TRACEPARENT, self.session.tracing.traceparent())
         own |= own_headers or {}
         request = self.session.build(method, path, query, own, content)
         try:

@@ -30,6 +30,7 @@ from connectors.metrics import CIRCUIT_VALUES, ConnectorMetrics
 from connectors.rate_limit import RateLimiter
 from connectors.retry import call_with_retries
 from connectors.settings import rate_per_s
+from connectors.tracing import Tracing
 
 __all__ = ["Destination", "Interrupted", "Settled"]
 
@@ -69,6 +70,7 @@ class Destination:
         random: Callable[[], float] = random_module.random,
         unix_time: Callable[[], float] = time.time,
         on_circuit_opened: Callable[[str], None] = lambda reason: None,
+        tracing: Tracing | None = None,
     ) -> None:
         """Prepare a destination; `start` opens it.
 
@@ -76,6 +78,7 @@ class Destination:
         with the last failure when the circuit opens that was closed, not when a probe failed.
         """
         self.name = name
+        self._tracing = tracing or Tracing()
         self.settings = settings
         self._connector = connector
         self._secrets = secrets
@@ -102,6 +105,7 @@ class Destination:
             settings.endpoint(secrets),
             secrets=secrets.values(),
             dialect=connector.dialect,
+            tracing=self._tracing,
             on_exhausted=self._block,
             unix_time=unix_time,
         )
@@ -283,6 +287,20 @@ class _Round:
 
     async def _call(self) -> CallError | None:
         """Make the call, and return how it failed, if it did."""
+        tracing = self._at._tracing
+        if not tracing.on:
+            return await self._make_call()
+        with tracing.span(
+            f"attempt {self._at.name}", "client", attempt=self._attempts + 1, action=self._action.name
+        ) as span:
+            error = await self._make_call()
+            if self._status is not None:
+                span.note(status=self._status)
+            if error is not None:
+                span.fail(str(error))
+            return error
+
+    async def _make_call(self) -> CallError | None:
         at = self._at
         self._attempts += 1
         client = at._session.client(self._key)

@@ -36,6 +36,7 @@ class Tracing:
     """Makes no traces."""
 
     on = False
+    trusts_producers = False  # whether the ``traceparent`` of a POST decides on trace and sampling
 
     def span(
         self,
@@ -62,6 +63,9 @@ class Tracing:
     def traceparent(self) -> str:
         """Return the ``traceparent`` of the span around, ``""`` without one."""
         return ""
+
+    def stop(self) -> None:
+        """Send what is left, within a bound; blocks."""
 
 
 def valid_traceparent(text: str) -> str:

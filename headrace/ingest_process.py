@@ -19,6 +19,7 @@ from headrace.ingest_spool import spooling
 from headrace.level_signals import obey_level_signals
 from headrace.live_sources import SourceError, live_sources
 from headrace.process import allow_connections, tune_garbage_collection
+from headrace.tracing import start_tracing
 from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
@@ -56,12 +57,14 @@ class IngestProcess:
         self._spooled: SpooledPublisher | None = None
         self.metrics = IngestMetrics(registry)
         self.metrics.announce(table.sources)
-        self.publisher = Publisher(settings.kafka(table), settings.topic_names)
+        self._tracing = start_tracing(settings.environ, "ingest")
+        self.publisher = Publisher(settings.kafka(table), settings.topic_names, tracing=self._tracing)
         self.server = IngestServer(
             live_sources(settings, table, processes=options.processes),
             self.publisher.publish,
             self.metrics,
             Limits(in_flight_max=options.in_flight_max),
+            tracing=self._tracing,
         )
         self.stopping = False
 
@@ -85,6 +88,7 @@ class IngestProcess:
             reporter.cancel()
             self.metrics.ready.set(0)
             await self.publisher.stop()
+            await asyncio.to_thread(self._tracing.stop)
 
     @contextlib.asynccontextmanager
     async def _spooling(self) -> AsyncIterator[None]:

@@ -22,6 +22,7 @@ from streams.own_events import OwnEvents
 from streams.pauses import Pauses
 from streams.routing import Routes
 from streams.topics import TopicNames
+from streams.tracing import Tracing
 
 
 class DestinationUnusable(Exception):
@@ -42,6 +43,7 @@ class Surroundings:
     herald: Herald
     metrics: StreamsMetrics
     connector_metrics: ConnectorMetrics
+    tracing: Tracing
     watch: Callable[[asyncio.Future[None], str], None]
 
 
@@ -108,6 +110,7 @@ class DestinationQueues:
                 load_connector(settings.connector),
                 secrets=around.settings.destination_secrets(settings),
                 metrics=around.connector_metrics,
+                tracing=around.tracing,
                 on_circuit_opened=lambda reason: around.herald.circuit_opened(
                     name, reason=reason, open_s=settings.circuit.open_s
                 ),
@@ -129,6 +132,7 @@ class DestinationQueues:
             own_events=around.own_events,
             herald=around.herald,
             metrics=around.metrics,
+            tracing=around.tracing,
         )
         for limit in queue.used_ratios():
             capacity = around.metrics.capacity_used_ratio.labels(f"{limit}:{name}")

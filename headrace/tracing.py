@@ -7,11 +7,13 @@ collector that is slow or away holds up nothing.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace import __version__
+from headrace.context import SettingError
 from streams.tracing import Kind, Span, Tracing
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def tracing_mistakes(environ: Mapping[str, str]) -> list[str]:
     protocol = next((environ[name] for name in PROTOCOLS if environ.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
         mistakes.append(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}: Headrace sends http/protobuf")
+    if importlib.util.find_spec("opentelemetry") is None:
+        mistakes.append("traces are on, but OpenTelemetry is not installed: pip install 'headrace[traces]'")
     return mistakes
 
 
@@ -47,17 +51,15 @@ def wants_traces(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name) for name in (*ENDPOINTS, "OTEL_TRACES_EXPORTER"))
 
 
-def trusts_producers(environ: Mapping[str, str]) -> bool:
-    """Return whether the ``traceparent`` of a POST decides on trace and sampling; else it is only linked to."""
-    return environ.get(TRUST, "").lower() == "true"
-
-
 def start_tracing(environ: Mapping[str, str], service: str) -> Tracing:
     """Return what makes traces in this process: nothing, unless the environment turns them on.
 
     Raises:
-        ImportError: OpenTelemetry is not installed: the extra ``traces``.
+        SettingError: the environment turns them on in a way that cannot be used, or OpenTelemetry is not installed.
     """
+    mistakes = tracing_mistakes(environ)
+    if mistakes:
+        raise SettingError("; ".join(mistakes))
     return OtelTracing(environ, service) if wants_traces(environ) else Tracing()
 
 
@@ -76,6 +78,7 @@ class OtelTracing(Tracing):
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over what is given here.
         named = {} if environ.get("OTEL_SERVICE_NAME") else {"service.name": f"headrace-{service}"}
         resource = Resource.create({**named, "service.version": __version__})
+        self.trusts_producers = environ.get(TRUST, "").lower() == "true"
         self._provider: TracerProvider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("headrace", __version__)

@@ -28,6 +28,7 @@ from headrace.process import allow_connections, tune_garbage_collection
 from headrace.process_metrics import ProcessMetrics
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
 from headrace.topics import ensure_topics, topic_specs
+from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
 from streams.app import FanOutApp
 from streams.depths import queue_groups
@@ -76,6 +77,7 @@ class Worker:
         self._body_bytes_max = self.table.body_bytes_max
         self.routes: Routes = compile_routes(self.table.routes)
         self.schedules = self.table.compiled_schedules()
+        self.tracing = start_tracing(settings.environ, "worker")
         self.registry = CollectorRegistry()
         self.metrics, self.connector_metrics = StreamsMetrics(self.registry), ConnectorMetrics(self.registry)
         self.schedule_metrics = ScheduleMetrics(self.registry)
@@ -139,6 +141,7 @@ class Worker:
     async def _serve(self) -> None:
         allow_connections()
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, self.tracing.stop)
             await self.admin.start()
             stack.push_async_callback(self.admin.stop)
             self._spawn(stack, "loop watchdog", LoopWatchdog().run())
@@ -239,6 +242,7 @@ class Worker:
             herald=herald,
             metrics=self.metrics,
             connector_metrics=self.connector_metrics,
+            tracing=self.tracing,
             watch=self._watch,
         )
 
@@ -251,6 +255,7 @@ class Worker:
             self.data_dir,
             self.metrics,
             partitions=self.settings.partitions,
+            tracing=self.tracing,
         )
 
     def _spawn(self, stack: contextlib.AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

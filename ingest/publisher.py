@@ -16,6 +16,7 @@ from ingest.partitioner import partition_of
 from streams.event import Event, Receipt
 from streams.kafka import FAILURES, KafkaSettings, records_waiting
 from streams.topics import TopicNames
+from streams.tracing import Tracing, traceparent_header
 
 ACK_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 5.0
@@ -39,10 +40,12 @@ class Publisher:
         *,
         ack_timeout_s: float = ACK_TIMEOUT_S,
         producer: Callable[[], Any] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._kafka = kafka
         self._new_producer = producer or functools.partial(kafka.producer, partitioner=partition_of)
         self._names = names
+        self._tracing = tracing or Tracing()
         self._ack_timeout_s = ack_timeout_s
         self._producer: Any = None
         self._keeper: asyncio.Task[None] | None = None
@@ -87,6 +90,15 @@ class Publisher:
         Raises:
             Unavailable: the acknowledgement did not come within the bound. The event may still be written.
         """
+        if not self._tracing.on:
+            return await self._publish(event, event.to_headers(), timeout_s=timeout_s)
+        with self._tracing.span(f"publish {event.source}", "producer", event_id=event.id) as span:
+            trace = traceparent_header(self._tracing.traceparent())
+            receipt = await self._publish(event, [*event.to_headers(), *trace], timeout_s=timeout_s)
+            span.note(receipt=str(receipt))
+            return receipt
+
+    async def _publish(self, event: Event, headers: list[tuple[str, bytes]], *, timeout_s: float | None) -> Receipt:
         producer = self._producer
         if producer is None:
             raise Unavailable
@@ -96,7 +108,7 @@ class Publisher:
                     self._names.events(event.source),
                     value=event.body,
                     key=event.key,
-                    headers=event.to_headers(),
+                    headers=headers,
                     timestamp_ms=event.time_ms,
                 )
                 record = await acknowledged

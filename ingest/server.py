@@ -24,6 +24,7 @@ from ingest.documents import Documents, fetch_https
 from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
 from ingest.protocol import listening
 from ingest.sources import Source
+from streams.tracing import TRACEPARENT, Tracing, valid_traceparent
 
 # The raw request target, in origin or absolute form; a name has nothing that could be percent-encoded.
 _TARGET = re.compile(r"(?:https?://[^/?#]*)?/webhook/([a-z0-9][a-z0-9-]{0,62})(?:\?.*)?", re.DOTALL)
@@ -67,6 +68,7 @@ class IngestServer:
         limits: Limits | None = None,
         *,
         documents: Documents | None = None,
+        tracing: Tracing | None = None,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,6 +77,7 @@ class IngestServer:
         self.in_flight = 0
         self.publish = publish
         self._metrics = metrics
+        self._tracing = tracing or Tracing()
         self._now_s = now_s
         self._monotonic_s = monotonic_s
         self._documents = documents or Documents(fetch_https)
@@ -105,7 +108,8 @@ class IngestServer:
         source = self.sources.get(match[1]) if match else None
         self.in_flight += 1
         try:
-            answer = await self._answer(source, request)
+            answering = self._answer if not self._tracing.on else self._answer_traced
+            answer = await answering(source, request)
         except ConnectionError:
             answer = GONE
         except (web.RequestPayloadError, HttpProcessingError):
@@ -118,6 +122,18 @@ class IngestServer:
         self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, self._monotonic_s() - started_s)
         # Without the end of this body the next request on this connection cannot be found.
         return _response(answer, close=self._draining or not request.content.is_eof())
+
+    async def _answer_traced(self, source: Source | None, request: web.BaseRequest) -> Answer:
+        """Answer within a span. Whoever posts may name any trace: it is followed only where producers are trusted."""
+        came = valid_traceparent(request.headers.get(TRACEPARENT, ""))
+        parent, link = (came, "") if self._tracing.trusts_producers else ("", came)
+        name = f"receive {source.name}" if source else "receive"
+        with self._tracing.span(name, "server", parent=parent, link=link) as span:
+            answer = await self._answer(source, request)
+            span.note(status=answer.status, outcome=answer.outcome)
+            if answer.status >= 500:
+                span.fail(answer.outcome)
+            return answer
 
     async def _answer(self, source: Source | None, request: web.BaseRequest) -> Answer:
         if source is None:

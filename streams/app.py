@@ -38,6 +38,7 @@ from streams.seen import SeenTable
 from streams.sending import Sender
 from streams.table_watch import TableWatch
 from streams.topics import PARTITIONS, TopicNames
+from streams.tracing import Tracing
 
 COMMIT_EVERY_S = 0.2
 DRAIN_S = 5.0  # of a revocation: the whole group waits for it
@@ -108,6 +109,7 @@ class FanOutApp:
         metrics: StreamsMetrics,
         *,
         partitions: int = PARTITIONS,
+        tracing: Tracing | None = None,
         drain_s: float = DRAIN_S,
     ) -> None:
         self._kafka = kafka
@@ -119,6 +121,7 @@ class FanOutApp:
         self._metrics = metrics
         self._table_watch = TableWatch(metrics.table)
         self._partitions = partitions
+        self._tracing = tracing
         self._drain_s = drain_s
         self._lock: IO[str] | None = None
         self._commits: asyncio.Task[None] | None = None
@@ -256,6 +259,7 @@ class FanOutApp:
             ensure_owned=self._ensure_owned,
             now_ms=lambda: time.time_ns() // 1_000_000,
             metrics=self._metrics,
+            tracing=self._tracing,
         )
         group = self._names.fan_out_group
         self._metrics.announce_group(group)

@@ -7,7 +7,7 @@ record unsettled, and the next owner begins again with the same ``Idempotency-Ke
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -26,6 +26,7 @@ from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
 from streams.routing import Route, Routes
 from streams.topics import TopicNames
+from streams.tracing import Tracing
 
 # Refusals that may have been about the moment, not about the call: a replay repeats the same Idempotency-Key.
 INDEFINITE_4XX = frozenset({408, 409, 425, 429})
@@ -60,6 +61,7 @@ class Consumed:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int = 0  # when it came into the queue, Unix milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Surroundings:
     own_events: OwnEvents
     now_s: Callable[[], float]
     metrics: StreamsMetrics
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 async def carry_out(record: Consumed, around: Surroundings) -> None:
@@ -104,9 +107,34 @@ async def carry_out(record: Consumed, around: Surroundings) -> None:
         destination=around.destination,
     )
     letter = replayed_letter(record.headers)
-    await _Round(record, delivery, around).run()
+    work = _Round(record, delivery, around)
+    await (_traced(work) if around.tracing.on else work.run())
     if letter is not None:
         await around.send(tombstone(around.names.dead_letter, letter))
+
+
+async def _traced(work: _Round) -> None:
+    """Carry out within a span that began when the record came into the queue; a replay is a trace of its own."""
+    delivery, began_ms = work.delivery, work.record.timestamp_ms or None
+    parent, link = ("", delivery.trace) if delivery.replay else (delivery.trace, "")
+    with work.around.tracing.span(
+        f"deliver {work.around.destination}",
+        "consumer",
+        parent=parent,
+        link=link,
+        began_ms=began_ms,
+        event_id=delivery.event.id,
+        delivery_id=delivery.id,
+        receipt=str(delivery.receipt),
+        round=delivery.round,
+        replay=delivery.replay,
+    ) as span:
+        with work.around.tracing.span("queue wait", "internal", began_ms=began_ms):
+            pass  # it ends now
+        await work.run()
+        span.note(route=work.route_label, outcome=work.outcome)
+        if work.outcome == outcomes.DEAD_LETTERED:
+            span.fail(work.outcome)
 
 
 class _Round:
@@ -117,6 +145,7 @@ class _Round:
         self.delivery = delivery
         self.around = around
         self.started_s = around.now_s()
+        self.outcome = ""  # the last that was reported; none for a delivery that moved to another queue
         self.route_label = ""  # a label value is the routing table's, never a record's
 
     async def run(self) -> None:
@@ -257,6 +286,7 @@ class _Round:
             detail=detail,
         )
         await self.around.send(report.to_record(self.around.names.outcomes))
+        self.outcome = outcome
         self.around.metrics.deliveries.labels(self.around.destination, self.route_label, outcome).inc()
 
     def _log(self, outcome: str, error: Exception, **fields: object) -> None:

@@ -35,6 +35,7 @@ from streams.pauses import Pause, Pauses, publish
 from streams.record import Record
 from streams.routing import Routes
 from streams.topics import TopicNames
+from streams.tracing import Tracing
 
 IN_WORK_PER_SLOT = 4  # those beyond the slots wait out a backoff or a limit
 BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
@@ -60,6 +61,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         own_events: OwnEvents,
         herald: Herald,
         metrics: StreamsMetrics,
+        tracing: Tracing | None = None,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,6 +73,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._metrics = pauses, metrics
         self._own_events, self._herald = own_events, herald
+        self._tracing = tracing or Tracing()
         metrics.announce_group(self.group)
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
@@ -228,7 +231,9 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             progress.settle(record.offset)  # the first copy, at its own offset, answers for both
             assignment.dirty.set()
             return
-        consumed = Consumed(part.topic, part.partition, record.offset, record.key, record.value, record.headers)
+        consumed = Consumed(
+            part.topic, part.partition, record.offset, record.key, record.value, record.headers, record.timestamp
+        )
         self.body_bytes_in_work += len(record.value or b"")
         task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy))
         assignment.tasks.add(task)
@@ -387,6 +392,7 @@ class _Work:
             own_events=queue._own_events,
             now_s=queue._now_s,
             metrics=queue._metrics,
+            tracing=queue._tracing,
         )
 
     async def send(self, record: Record) -> None:

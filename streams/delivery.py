@@ -13,6 +13,7 @@ from connectors.attempt import Attempt
 from connectors.errors import CallError
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.record import Record
+from streams.tracing import traceparent_header, traceparent_of
 
 FAILURES_HEADER = "headrace-failures"
 FAILURES_KEPT = 3
@@ -27,6 +28,7 @@ class Delivery:
     replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
     its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
     ``first_failure_ms`` is 0 until an attempt failed, and ``failures`` are the last attempts that did, oldest first.
+    ``trace`` is the ``traceparent`` of the fan-out that made it: every round follows it, and a replay links to it.
     """
 
     event: Event
@@ -41,6 +43,7 @@ class Delivery:
     not_before_ms: int = 0
     first_failure_ms: int = 0
     failures: tuple[Attempt, ...] = ()
+    trace: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -73,6 +76,7 @@ class Delivery:
             ("headrace-receipt", str(self.receipt).encode()),
             *([("headrace-item", b"%d" % self.item)] if self.item is not None else []),
             *((name, b"%d" % number) for name, number in numbers.items() if number),
+            *traceparent_header(self.trace),
             *([(FAILURES_HEADER, orjson.dumps(self.failures))] if self.failures else []),
         ]
 
@@ -99,6 +103,7 @@ class Delivery:
                 key_replay=_number(fields, "headrace-key-replay"),
                 not_before_ms=_number(fields, "headrace-not-before"),
                 first_failure_ms=_number(fields, "headrace-first-failure"),
+                trace=traceparent_of(headers),
                 failures=read_failures(fields.get(FAILURES_HEADER, b"")),
             )
         except KeyError as error:

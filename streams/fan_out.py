@@ -26,6 +26,7 @@ from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
 from streams.routing import Routes
 from streams.topics import TopicNames
+from streams.tracing import Tracing, traceparent_of
 
 FANNED_OUT, DUPLICATE, UNROUTED, UNREADABLE = "fanned_out", "duplicate", "unrouted", "unreadable"
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
@@ -90,6 +91,7 @@ class FanOut:
         now_ms: Callable[[], int],
         metrics: StreamsMetrics,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        tracing: Tracing | None = None,
     ) -> None:
         self._names = names
         self._routes = routes
@@ -102,6 +104,7 @@ class FanOut:
         self._metrics = metrics
         self._own_events = OwnEvents(names, routes, metrics)
         self._sleep = sleep
+        self._tracing = tracing or Tracing()
         self._in_flight: dict[bytes, asyncio.Event] = {}
 
     async def fan_out(self, record: Taken) -> str:
@@ -113,6 +116,15 @@ class FanOut:
         Raises:
             Revoked: the record is no longer this worker's; nothing may be acknowledged.
         """
+        if not self._tracing.on:
+            return await self._fan_out(record)
+        parent = traceparent_of(record.headers)
+        with self._tracing.span(f"fan out {record.source}", "consumer", parent=parent) as span:
+            outcome = await self._fan_out(record)
+            span.note(outcome=outcome, receipt=f"{record.source}/{record.partition}/{record.offset}")
+            return outcome
+
+    async def _fan_out(self, record: Taken) -> str:
         try:
             event = read_event(record)
         except UnreadableRecord as error:
@@ -163,7 +175,8 @@ class FanOut:
         follow_ups = []
         scope: dict[str, object] | None = None
         for route in self._routes().for_event(event):
-            delivery, stage = Delivery(event, receipt, route.name, route.destination), "match"
+            delivery = Delivery(event, receipt, route.name, route.destination, trace=self._trace(record))
+            stage = "match"
             try:
                 if route.looks_at_body:  # parsing a body costs more than all the rest: only where it is looked at
                     scope = scope or event.scope(receipt, body_bytes_max=self._body_bytes_max)
@@ -186,6 +199,10 @@ class FanOut:
                     )
                     follow_ups.append(one.to_record(topic))
         return follow_ups
+
+    def _trace(self, record: Taken) -> str:
+        """Return what its deliveries follow: this span, or, where this worker makes none, the one before it."""
+        return self._tracing.traceparent() or traceparent_of(record.headers)
 
     async def _publish(self, record: Taken, records: Sequence[Record]) -> None:
         """Return when all records are acknowledged; while the broker is away, try again for as long as it takes.

@@ -25,13 +25,15 @@ def command(settings: Settings, check_env: bool) -> None:
     from headrace.config import ConfigError
     from headrace.own_routes import describe_own_routes, own_route_warnings
     from headrace.retention import retention_warnings
+    from headrace.tracing import tracing_mistakes
 
     table = settings.table()
     for warning in [*table.warnings, *own_route_warnings(table)]:
         click.echo(f"{located(table.path, warning)} [warning]", err=True)
     if check_env:
         missing = _missing_secrets(settings, table)
-        missing += [Mistake(0, "", sentence) for sentence in settings.kafka_mistakes()]
+        sentences = [*settings.kafka_mistakes(), *tracing_mistakes(settings.environ)]
+        missing += [Mistake(0, "", sentence) for sentence in sentences]
         if missing:
             raise ConfigError(table.path, missing)
         for sentence in retention_warnings(settings, table):
