@@ -86,8 +86,8 @@ class RoutingTable:
                 yield ("destinations", name, key), names
 
 
-def load_routing_table(path: Path) -> RoutingTable:
-    """Return the routing table in ``path``.
+def load_routing_table(path: Path, *, base_dir: Path | None = None) -> RoutingTable:
+    """Return the routing table in ``path``; relative paths in it are of ``base_dir``, else of the file's directory.
 
     Raises:
         ConfigError: it is not valid; ``mistakes`` holds every mistake.
@@ -100,7 +100,7 @@ def load_routing_table(path: Path) -> RoutingTable:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
     _check_top(table, findings)
     sources = _sources(_section(table, "sources", findings), findings)
-    destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=path.parent)
+    destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=base_dir or path.parent)
     schedules = check_schedules(table.get("schedules"), findings)
     ingest = _ingest(table.get("ingest"), findings)
     routes, warnings = check_routes(table.get("routes"), _declared(table), findings)

@@ -50,6 +50,7 @@ class Settings:
     log_format: str = "json"
     log_level: str = "info"
     logs: LogLevel | None = field(default=None, repr=False)  # to change the level of this process while it runs
+    base_dir: Path | None = None  # of relative paths in the routing table, where it is not the table's own
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)  # it holds secrets
     _body_bytes_max: int = field(default=BODY_BYTES_MAX, repr=False)
 
@@ -61,7 +62,7 @@ class Settings:
         """
         from headrace.config import load_routing_table
 
-        table = load_routing_table(self.config_path)
+        table = load_routing_table(self.config_path, base_dir=self.base_dir)
         self._body_bytes_max = table.body_bytes_max
         return table
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, generate_latest
 from prometheus_client.core import Metric
 
 from headrace import __version__
@@ -19,8 +19,10 @@ from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
+from headrace.ingest_reload import ReloadRefused, ensure_new_topics, read_anew
 from headrace.process_metrics import ProcessMetrics
 from headrace.topics import ensure_topics, topic_specs
+from ingest.sources import Source
 from streams.depths import queue_groups
 from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.topics import TopicError
@@ -54,7 +56,9 @@ class IngestAdmin:
         ready: Callable[[], str | None],
     ) -> None:
         self._settings = settings
-        self._table = table
+        self.table = table  # a reload replaces it
+        self._body_bytes_max = table.body_bytes_max  # the producer and the topics hold no more
+        self._processes = options.processes
         self._ready = ready
         self._topics_ready = False
         self.failure: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -72,6 +76,16 @@ class IngestAdmin:
         self._cluster = ClusterMetrics(self.registry)
         process = ProcessMetrics(pids)
         self._capacity.labels("open_files").set_function(process.open_files_ratio)
+        self._reloads = Counter(
+            "headrace_ingest_reloads", "Reloads that SIGHUP asked for.", ["outcome"], registry=self.registry
+        )
+        self._reload_refused = Gauge(
+            "headrace_ingest_reload_refused",
+            "Whether the last reload was refused, so that ingest does not do what its table says.",
+            registry=self.registry,
+        )
+        for outcome in ("taken", "refused"):
+            self._reloads.labels(outcome)
         self._merged = Merged((*sources, process, self.registry))
         self.server = AdminServer(
             options.admin_host, options.admin_port, metrics=self._metrics, ready=self._why_not_ready
@@ -90,9 +104,41 @@ class IngestAdmin:
             await asyncio.wait(work, timeout=STOP_TIMEOUT_S)
             await self.server.stop()
 
+    async def reread(
+        self, *, unchanged: Callable[[], bool] = lambda: True
+    ) -> tuple[RoutingTable, dict[str, Source]] | None:
+        """Return the routing table as it is now and its sources, with the topics of new ones; ``None`` keeps the old.
+
+        ``unchanged`` says whether the file is still what it was before it was read.
+        """
+        try:
+            table, sources = await self._read_anew(unchanged)
+        except ReloadRefused as error:
+            log.error("reload_refused", error=str(error))
+            self._count_reload(taken=False)
+            return None
+        if set(table.sources) != set(self.table.sources):
+            log.warning("reload_needs_restart", reason="fan-out takes the events of a new source after its restart")
+        self.table = table
+        self._count_reload(taken=True)
+        return table, sources
+
+    async def _read_anew(self, unchanged: Callable[[], bool]) -> tuple[RoutingTable, dict[str, Source]]:
+        table, sources = await read_anew(
+            self._settings, self.table, body_bytes_max=self._body_bytes_max, processes=self._processes
+        )
+        if not unchanged():
+            raise ReloadRefused("the routing table was changed while it was read: send SIGHUP again")
+        await ensure_new_topics(self._settings, self.table, table)
+        return table, sources
+
+    def _count_reload(self, *, taken: bool) -> None:
+        self._reloads.labels("taken" if taken else "refused").inc()
+        self._reload_refused.set(not taken)
+
     def _why_not_ready(self) -> str | None:
         # With a spool events are accepted before Kafka was ever reached.
-        known = self._topics_ready or self._table.ingest.spool_settings is not None
+        known = self._topics_ready or self.table.ingest.spool_settings is not None
         return self._ready() if known else "starting: Kafka and topics"
 
     def _metrics(self) -> bytes:
@@ -106,14 +152,14 @@ class IngestAdmin:
 
     async def _watch_cluster(self) -> None:
         # From the start: a Kafka that is not there yet is what it is to tell.
-        topics = [spec.name for spec in topic_specs(self._settings, self._table)]
-        cluster = ClusterExporter(self._settings.kafka(self._table), lambda: topics, self._cluster)
+        topics = [spec.name for spec in topic_specs(self._settings, self.table)]
+        cluster = ClusterExporter(self._settings.kafka(self.table), lambda: topics, self._cluster)
         await _keep_up(cluster.run)
 
     async def _create_topics(self) -> bool:
         while True:
             try:
-                await ensure_topics(self._settings, self._table)
+                await ensure_topics(self._settings, self.table)
             except (TopicError, KafkaRefused) as error:
                 self.failure.set_result(error)
                 return False
@@ -125,7 +171,7 @@ class IngestAdmin:
                 return True
 
     async def _export(self) -> None:
-        names, kafka = self._settings.topic_names, self._settings.kafka(self._table)
+        names, kafka = self._settings.topic_names, self._settings.kafka(self.table)
         depths = DepthExporter(
             kafka=kafka,
             groups=self._groups,
@@ -136,15 +182,15 @@ class IngestAdmin:
         )
         await asyncio.gather(
             _keep_up(depths.run),
-            _keep_up(lambda: export_dead_letters(kafka, names, self._dead_letters, self._table.destinations)),
+            _keep_up(lambda: export_dead_letters(kafka, names, self._dead_letters, self.table.destinations)),
         )
 
     def _groups(self) -> Mapping[str, str]:
         return queue_groups(
             self._settings.topic_names,
-            sources=self._table.dedup_ttl_s,
-            destinations=self._table.destinations,
-            delays_s=self._table.delays_s,
+            sources=self.table.dedup_ttl_s,
+            destinations=self.table.destinations,
+            delays_s=self.table.delays_s,
         )
 
 

@@ -21,7 +21,8 @@ def main(argument: str) -> int:
     """Serve as the parent says, and return the exit code."""
     told = json.loads(argument)
     shared = told["settings"]
-    settings = Settings(Path(shared.pop("config_path")), Path(shared.pop("data_dir")), **shared)
+    config_path, data_dir, base_dir = (Path(shared.pop(name)) for name in ("config_path", "data_dir", "base_dir"))
+    settings = Settings(config_path, data_dir, base_dir=base_dir, **shared)
     settings.logs = configure_logs(log_format=settings.log_format, level=settings.log_level)
     return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
 

@@ -13,17 +13,19 @@ from collections.abc import AsyncIterator
 import structlog
 from prometheus_client import CollectorRegistry
 
-from headrace.config import ConfigError, RoutingTable
-from headrace.context import SecretError, Settings
+from headrace.config import RoutingTable
+from headrace.context import Settings
+from headrace.ingest_reload import Hangup, ReloadRefused, read_anew
 from headrace.ingest_spool import spooling
 from headrace.level_signals import obey_level_signals
-from headrace.live_sources import SourceError, live_sources
+from headrace.live_sources import live_sources
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.tracing import start_tracing
 from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics
 from ingest.publisher import Publisher
 from ingest.server import IngestServer, Limits
+from ingest.sources import Source
 
 READY_INTERVAL_S = 0.25
 CONNECT_WAIT_S = 3.0
@@ -50,7 +52,6 @@ class IngestProcess:
         self, settings: Settings, table: RoutingTable, options: IngestOptions, registry: CollectorRegistry
     ) -> None:
         self._settings = settings
-        self.logs = settings.logs
         self._processes = options.processes
         self._body_bytes_max = table.body_bytes_max
         self._table = table
@@ -116,23 +117,26 @@ class IngestProcess:
             return None
         return "Kafka does not answer" + (", and the spool takes no more" if self._spooled is not None else "")
 
-    def reload(self) -> None:
-        """Take over secrets and limits of the known sources, all or nothing: an invalid table keeps the old."""
+    async def reload(self) -> bool:
+        """Take over the routing table and the secrets as they are now, and return whether: all or nothing.
+
+        What is in flight is answered by what it began with. The topics of new sources are there already.
+        """
         try:
-            settings = dataclasses.replace(self._settings)  # the old ones remember the secrets file
-            table = settings.table()
-            sources = live_sources(settings, table, processes=self._processes)
-        except (ConfigError, SecretError, SourceError) as error:
-            log.error("reload_refused", error=str(error))
-            return
-        if table.body_bytes_max > self._body_bytes_max:  # the producer and the topics hold no more
-            log.error("reload_refused", error="a larger body_bytes_max needs a restart of ingest")
-            return
-        if set(sources) != set(self.server.sources):
-            log.warning("reload_needs_restart", reason="sources were added or removed")
-        self._table = table
-        self.server.sources = {name: sources.get(name, old) for name, old in self.server.sources.items()}
-        log.info("reloaded", sources=len(self.server.sources))
+            table, sources = await read_anew(
+                self._settings, self._table, body_bytes_max=self._body_bytes_max, processes=self._processes
+            )
+        except ReloadRefused as error:
+            log.error("reload_refused", error=str(error), pid=os.getpid())
+            return False
+        self.take(table, sources)
+        return True
+
+    def take(self, table: RoutingTable, sources: dict[str, Source]) -> None:
+        """Answer by this table from the next request on."""
+        self.metrics.announce(table.sources)
+        self._table, self.server.sources = table, sources
+        log.info("reloaded", sources=len(sources), pid=os.getpid())
 
     async def _report_ready(self) -> None:
         while True:
@@ -142,24 +146,27 @@ class IngestProcess:
             await asyncio.sleep(READY_INTERVAL_S)
 
 
-def stop_event(process: IngestProcess) -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set; SIGHUP reloads."""
+def stop_event() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, process.reload)
-    obey_level_signals(process.logs)
     return stopped
 
 
 async def run_child(settings: Settings, options: IngestOptions, fd: int) -> int:
     """Serve the inherited listening socket ``fd`` until SIGTERM, or until the parent is gone; return the exit code."""
     parent = os.getppid()
+    hangup = Hangup()
+    hangup.listen()
     process = IngestProcess(settings, settings.table(), options, CollectorRegistry())
-    stopped = stop_event(process)
+    stopped = stop_event()
+    obey_level_signals(settings.logs)
     async with process.serving(socket.socket(fileno=fd)):
+        reloads = asyncio.create_task(hangup.serve(process.reload), name="reload")
         while not stopped.is_set() and os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), 0.5)
+        reloads.cancel()
     return 0

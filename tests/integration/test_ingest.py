@@ -42,6 +42,7 @@ class Ingest:
     process: HeadraceProcess
     port: int
     prefix: str
+    directory: Path
     accepted: dict[str, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
     slowest_s: float = 0.0
@@ -102,17 +103,24 @@ class Ingest:
             return False
 
 
-async def start(kafka: KafkaForTests, launch: StartHeadrace, directory: Path, *arguments: str) -> Ingest:
+async def start(
+    kafka: KafkaForTests,
+    launch: StartHeadrace,
+    directory: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+) -> Ingest:
     (directory / "headrace.yaml").write_text(TABLE)
     prefix, port = f"i{uuid.uuid4().hex[:8]}-", free_ports(2)
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "HEADRACE_TOPIC_PREFIX": prefix,
         "GITHUB_WEBHOOK_SECRET": SECRET,
+        **(environment or {}),
     }
     ports = ("--host", "127.0.0.1", "--port", str(port), "--admin-port", str(port + 1))
     process = launch("ingest", *ports, *arguments, env=environment, cwd=directory)
-    ingest = Ingest(kafka, process, port, prefix)
+    ingest = Ingest(kafka, process, port, prefix, directory)
     await eventually(ingest.ready, 60)
     return ingest
 
