@@ -54,10 +54,10 @@ def read_request(raw: bytes, headers: dict[str, str]) -> SignedRequest:
     return SignedRequest("POST", "", tuple((name.encode(), value.encode()) for name, value in found.items()), body)
 
 
-def sample_event(
+def sample_events(
     name: str, settings: SourceSettings, request: SignedRequest, *, event_type: str | None, now_ms: int
-) -> Sample:
-    """Return the event that the source makes of ``request``; its signature is not looked at.
+) -> list[Sample]:
+    """Return the event that the source makes of ``request``, or those of a batch; its signature is not looked at.
 
     Raises:
         BadSample: the source needs something that the request lacks, such as the field that ``event_id`` names.
@@ -67,27 +67,29 @@ def sample_event(
     content_type = headers.get(b"content-type", b"").decode()
     content_encoding = headers.get(b"content-encoding", b"").decode()
     body = parse_body(request.body, content_type, content_encoding, body_bytes_max=settings.body_bytes_max)
-    scheme = load_scheme(settings.scheme)
-    source = Source(name, settings, scheme, ())
-    handshake = _is_handshake(source, request, body)
+    source = Source(name, settings, load_scheme(settings.scheme), ())
+    about: dict[str, Any] = {"content_type": content_type, "content_encoding": content_encoding, "time_ms": now_ms}
     note = ""
     try:
-        event = source.event(
-            request, body, content_type=content_type, content_encoding=content_encoding, time_ms=now_ms
-        )
+        handshake = _is_handshake(source, request, body)
+        items = None if handshake else source.items(body)
+        if items is None:
+            events = [source.event(request, body, **about)]
+        else:
+            events = source.events(request, items, time_ms=now_ms)
     except MalformedEvent as error:
         if settings.event_id or settings.partition_by:
             raise BadSample(f"the source would refuse it: {error}") from error
-        note = f"{error}: the id is made up, and the type too unless --type says it"
-        event = _unidentified(name, request.body, content_type, content_encoding, now_ms)
-    return Sample(replace(event, type=event_type or event.type), note, handshake)
+        handshake, note = False, f"{error}: the id is made up, and the type too unless --type says it"
+        events = [_unidentified(name, request.body, content_type, content_encoding, now_ms)]
+    return [Sample(replace(event, type=event_type or event.type), note, handshake) for event in events]
 
 
 def _is_handshake(source: Source, request: SignedRequest, body: object) -> bool:
     greeting = source.scheme.greeting
     if greeting is not None and greeting(request, body) is not None:
         return True
-    return source.handshake(request, body, secret=b"", now_s=0.0) is not None
+    return source.handshake(request, body, secret=b"-", now_s=0.0) is not None
 
 
 def sample_own_event(body: bytes, *, event_type: str | None, now_ms: int) -> Sample:

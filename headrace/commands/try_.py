@@ -40,30 +40,36 @@ def command(
     """Show which routes match the event in FILE, and each rendered action; nothing is sent.
 
     FILE (- for stdin) holds a body, or a captured request {"headers": …, "body": …} as `headrace verify` reads it;
-    its signature is not looked at. Secrets are masked. Ends with 1 if a condition or a mapping fails.
+    its signature is not looked at. A batch is shown event by event. Secrets are masked. Ends with 1 if a condition or
+    a mapping fails.
     """
     from headrace.mistakes import closest
     from headrace.rehearsal import FAILED, rehearse
-    from headrace.sample import read_request, sample_event, sample_own_event, sample_tick
+    from headrace.sample import read_request, sample_events, sample_own_event, sample_tick
     from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 
     table = settings.table()
     now_ms = round(time.time() * 1000)
     if source == OWN_SOURCE:
-        sample = sample_own_event(file.read(), event_type=event_type, now_ms=now_ms)
+        samples = [sample_own_event(file.read(), event_type=event_type, now_ms=now_ms)]
     elif source in table.sources:
         request = read_request(file.read(), _headers(headers, content_type))
-        sample = sample_event(source, table.sources[source], request, event_type=event_type, now_ms=now_ms)
+        samples = sample_events(source, table.sources[source], request, event_type=event_type, now_ms=now_ms)
     elif source == SCHEDULES_SOURCE and table.schedules:
-        sample = sample_tick(table.compiled_schedules(), file.read(), event_type=event_type, now_ms=now_ms)
+        samples = [sample_tick(table.compiled_schedules(), file.read(), event_type=event_type, now_ms=now_ms)]
     else:
         raise click.UsageError(f"there is no source {source!r}: {closest(source, table.dedup_ttl_s)}")
-    results = rehearse(table, sample.event, secrets=_secrets(settings, table))
-    if as_json:
-        _print_json(results)
-    else:
-        _print_text(sample, results)
-    if any(result.verdict == FAILED for result in results):
+    secrets, failed = _secrets(settings, table), False
+    for sample in samples:
+        results = rehearse(table, sample.event, secrets=secrets)
+        failed = failed or any(result.verdict == FAILED for result in results)
+        if as_json:
+            _print_json(results, {"event_id": sample.event.id} if len(samples) > 1 else {})
+        else:
+            _print_text(sample, results)
+    if not samples and not as_json:
+        click.echo("an empty batch: ingest accepts it, and there is no event")
+    if failed:
         raise click.exceptions.Exit(1)
 
 
@@ -87,11 +93,11 @@ def _secrets(settings: Settings, table: RoutingTable) -> list[str]:
     return [secret for secret in found if secret]
 
 
-def _print_json(results: list[Rehearsed]) -> None:
+def _print_json(results: list[Rehearsed], about: dict[str, str]) -> None:
     import orjson
 
     for result in results:
-        click.echo(orjson.dumps(asdict(result), option=orjson.OPT_NON_STR_KEYS).decode())
+        click.echo(orjson.dumps({**about, **asdict(result)}, option=orjson.OPT_NON_STR_KEYS).decode())
 
 
 def _print_text(sample: Sample, results: list[Rehearsed]) -> None:

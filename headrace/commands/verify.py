@@ -6,6 +6,7 @@ import base64
 import binascii
 import math
 import time
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,11 @@ class UnreadableRow(ValueError):
 @click.option("--scheme", "scheme_name", help="A scheme, instead of a source.")
 @click.option("--secret-env", "secret_envs", multiple=True, help="The variable of the scheme's secret; repeatable.")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the scheme; repeatable.")
+@click.option(
+    "--document",
+    type=click.File("rb"),
+    help='The certificate that the requests name; the row\'s "document" wins. Nothing is fetched.',
+)
 @with_settings
 @click.pass_context
 def command(
@@ -39,61 +45,100 @@ def command(
     scheme_name: str | None,
     secret_envs: tuple[str, ...],
     options: tuple[str, ...],
+    document: IO[bytes] | None,
 ) -> None:
     """Check captured requests offline, one JSON object a line in FILE (- for standard input).
 
     Each row {"method", "url", "headers", "body" or "body_b64", "at"} gives one JSON line: "valid" says whether the
     signature holds at the Unix time "at" (default: now), "reason" what is wrong with the request: a valid one with a
-    reason is refused all the same, as malformed. Ends with 0 if all are valid, with 1 if not.
+    reason is refused all the same, as malformed. A batch has "events". Where the provider signs the address, it is
+    "url" if that is a whole one, else what ingest.public_url or the header Host says. Ends with 0 if all are valid,
+    with 1 if not.
     """
     import orjson
 
     if (source_name is None) == (scheme_name is None):
         raise click.UsageError("give either --source, or --scheme with --secret-env", ctx)
     source = _source(ctx, settings, source_name, scheme_name, secret_envs, options)
-    all_valid = True
+    all_valid, given = True, document.read() if document is not None else None
     for line in file:
         if line.strip():
-            verdict = judge(source, line, now_s=time.time())
+            verdict = judge(source, line, now_s=time.time(), document=given)
             all_valid = all_valid and verdict["valid"] is True
             click.echo(orjson.dumps(verdict))
     ctx.exit(0 if all_valid else 1)
 
 
-def judge(source: Source, line: bytes, *, now_s: float) -> dict[str, object]:
+def judge(source: Source, line: bytes, *, now_s: float, document: bytes | None = None) -> dict[str, object]:
     """Return the verdict on one row, whatever it holds."""
     from ingest.scheme import MalformedEvent
     from ingest.signature import InvalidSignature
-    from streams.event import body_sha256
 
     verdict: dict[str, object] = {"valid": False, "reason": None, "event_id": None, "event_type": None}
     try:
-        request, at_s = read_row(line)
-        source.verify(request, now_s=now_s if at_s is None else at_s)
+        captured = read_row(line)
+        request = captured.at(source)
+        at_s = now_s if captured.at_s is None else captured.at_s
+        if request.method == "GET":
+            source.challenge(request, now_s=at_s)
+            return {**verdict, "valid": True}
+        _require_document(source, request, captured.document or document)
+        source.verify(request, now_s=at_s, document=captured.document or document)
     except (UnreadableRow, InvalidSignature) as error:
         verdict["reason"] = str(error)
         return verdict
     verdict["valid"] = True
     body, verdict["reason"] = _parsed(source, request)
     try:
-        identity = source.identify(request, body)
+        verdict.update(_identified(source, request, body))
     except MalformedEvent as error:
         verdict["reason"] = verdict["reason"] or str(error)
-        return verdict
-    verdict["event_id"] = identity.event_id if identity.event_id is not None else body_sha256(request.body)
-    verdict["event_type"] = identity.event_type
     return verdict
 
 
-def read_row(line: bytes) -> tuple[SignedRequest, float | None]:
-    """Return the captured request and the time to check at, if the row has one.
+def _require_document(source: Source, request: SignedRequest, document: bytes | None) -> None:
+    if source.needs is not None:
+        url = source.needs(request)
+        if document is None:
+            raise UnreadableRow(f"the signature needs the document at {url}: fetch it, and name it with --document")
+
+
+def _identified(source: Source, request: SignedRequest, body: object) -> dict[str, object]:
+    from streams.event import body_sha256
+
+    items = source.items(body)
+    if items is not None:
+        events = source.events(request, items, time_ms=0)
+        return {"events": [{"event_id": event.id, "event_type": event.type} for event in events]}
+    identity = source.identify(request, body)
+    event_id = identity.event_id if identity.event_id is not None else body_sha256(request.body)
+    return {"event_id": event_id, "event_type": identity.event_type}
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A row: a request as it was received, and when it is checked, if the row says so."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    at_s: float | None
+    document: bytes | None
+
+    def at(self, source: Source) -> SignedRequest:
+        """Return the request as the source sees it."""
+        request = source.request(self.method, self.url, self.headers, self.body)
+        return replace(request, public_url=self.url) if self.url.startswith(("http://", "https://")) else request
+
+
+def read_row(line: bytes) -> Captured:
+    """Return the captured request of a row.
 
     Raises:
         UnreadableRow: it is none.
     """
     import orjson
-
-    from ingest.signature import SignedRequest
 
     try:
         row = orjson.loads(line)
@@ -101,12 +146,13 @@ def read_row(line: bytes) -> tuple[SignedRequest, float | None]:
         raise UnreadableRow("the row is not JSON") from error
     if not isinstance(row, dict):
         raise UnreadableRow("the row is not a JSON object")
-    method, url, at = row.get("method", "POST"), row.get("url", "/"), row.get("at")
-    if not isinstance(method, str) or not isinstance(url, str):
-        raise UnreadableRow("method and url must be text")
+    method, url, at, document = row.get("method", "POST"), row.get("url", "/"), row.get("at"), row.get("document")
+    if not isinstance(method, str) or not isinstance(url, str) or not isinstance(document, str | None):
+        raise UnreadableRow("method, url and document must be text")
     if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at)):
         raise UnreadableRow("at must be a number of Unix seconds")
-    return SignedRequest(method, url, _headers(row.get("headers", {})), _body(row)), at
+    certificate = document.encode() if document is not None else None
+    return Captured(method, url, _headers(row.get("headers", {})), _body(row), at, certificate)
 
 
 def _headers(value: object) -> tuple[tuple[bytes, bytes], ...]:
