@@ -8,10 +8,11 @@ from typing import Any
 
 from headrace.context import Settings
 from headrace.mistakes import ConfigError
+from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.carry_out import INFLATED_BYTES_MAX
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
-from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, format_time
+from streams.event import format_time
 from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
 from streams.items import split

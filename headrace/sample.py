@@ -13,7 +13,8 @@ import orjson
 from ingest.scheme import MalformedEvent, load_scheme
 from ingest.signature import SignedRequest
 from ingest.sources import Source, SourceSettings
-from streams.event import ABOUT_HEADER, OWN_SOURCE, UNTYPED, Event, body_sha256, dedup_id, parse_body
+from streams.body import parse_body
+from streams.event import ABOUT_HEADER, OWN_SOURCE, UNTYPED, Event, body_sha256, dedup_id
 from streams.schedule import Schedule
 
 ROW_KEYS = frozenset({"method", "url", "headers", "body", "body_b64", "at"})

@@ -18,7 +18,8 @@ from ingest.documents import Documents, DocumentUnavailable
 from ingest.scheme import Handshake, MalformedEvent
 from ingest.signature import InvalidSignature, SignedRequest
 from ingest.sources import KEPT_BYTES_MAX, Match, Source
-from streams.event import BodyTooLarge, Event, MalformedBody, Receipt, UnsupportedBody, parse_body
+from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
+from streams.event import Event, Receipt
 
 JSON = "application/json"
 RETRY_AFTER_S = 5

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
+from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
 
 Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
 

@@ -32,6 +32,7 @@ __all__ = ["Match", "Source", "SourceSettings", "compile_source", "parse_duratio
 KEPT_BYTES_MAX = 16 * 1024  # of kept headers and content type in one event: they must fit beside the body in a record
 FLOAT_EXACT_MAX = 2**53  # larger numbers lose digits as JSON floats, so two ids could become one
 ITEMS_MAX = 10_000  # of one batch: what 1 MiB holds of the smallest events that are known
+BATCH_HEADERS_BYTES_MAX = 16 * 1024 * 1024  # each item's record has the kept headers of the batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class Source:
             MalformedEvent: a field that an event needs is missing or of the wrong kind.
         """
         headers = self._kept_headers(request)
+        if sum(map(len, headers.values())) * len(items) > BATCH_HEADERS_BYTES_MAX:
+            raise MalformedEvent("the headers are too large for so many events")
         batch = body_sha256(request.body)
         events = []
         for number, item in enumerate(items):

@@ -15,9 +15,10 @@ from structlog.contextvars import bind_contextvars
 
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
 from streams import outcome as outcomes
+from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
-from streams.event import BodyTooLarge, MalformedBody, UnreadableRecord, UnsupportedBody
+from streams.event import UnreadableRecord
 from streams.expression import ExpressionError
 from streams.items import split
 from streams.metrics import StreamsMetrics

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import Message
 from functools import lru_cache
-from urllib.parse import parse_qsl
 
-import orjson
+from streams.body import parse_body
 
 RECORD_VERSION = b"1"
 UNTYPED = "webhook"  # CloudEvents requires a type; this one stands for events whose provider names none
 KEPT_HEADER_PREFIX = "header."
-FORM_FIELDS_MAX = 10_000
 
 OWN_SOURCE = "headrace"  # of what Headrace itself has to tell: `streams.own_events`
 OWN_TYPES = ("dead_letter", "circuit_opened", "destination_paused", "spool_filling")
@@ -33,18 +29,6 @@ ABOUT_HEADER = "headrace-destination"  # a kept header of own events: the destin
 
 RecordHeaders = Iterable[tuple[str, bytes]]
 _RECEIPT = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/([0-9]{1,9})/([0-9]{1,18})", re.ASCII)
-
-
-class MalformedBody(ValueError):
-    """The body is not what its content type or content encoding says."""
-
-
-class UnsupportedBody(ValueError):
-    """The content type or content encoding is none that Headrace reads."""
-
-
-class BodyTooLarge(ValueError):
-    """The body, after inflation, is larger than the source allows."""
 
 
 class UnreadableRecord(ValueError):
@@ -204,93 +188,3 @@ def dedup_id(event_id: str | None, body: bytes, *, id_signed: bool) -> str:
         return event_id
     encoded = event_id.encode()
     return hashlib.sha256(b"%d:%b:" % (len(encoded), encoded) + body).hexdigest()
-
-
-def parse_body(body: bytes, content_type: str, content_encoding: str, *, body_bytes_max: int) -> object:
-    """Return the body as expressions see it.
-
-    JSON gives its value; a form gives a dict of str, with a list where a field is repeated; text and XML give a str.
-    A body without a content type is read as JSON. ``gzip`` and ``deflate`` are inflated, to ``body_bytes_max``.
-
-    Raises:
-        MalformedBody: the body is not what its content type, charset or content encoding says.
-        UnsupportedBody: no reader for this content type, charset or content encoding.
-        BodyTooLarge: more than ``body_bytes_max`` after inflation.
-    """
-    body = inflate(body, content_encoding, body_bytes_max=body_bytes_max)
-    media_type, charset = _content_type(content_type)
-    if media_type in ("", "application/json") or media_type.endswith("+json"):
-        return _parse_json(body, charset)
-    if media_type == "application/x-www-form-urlencoded":
-        return _parse_form(body, charset)
-    if media_type.startswith("text/") or media_type == "application/xml" or media_type.endswith("+xml"):
-        return _decode(body, charset)
-    raise UnsupportedBody(f"the content type {media_type!r} is not supported")
-
-
-def inflate(body: bytes, content_encoding: str, *, body_bytes_max: int) -> bytes:
-    """Return the body without its content encoding, never holding more than ``body_bytes_max`` of output.
-
-    Raises:
-        MalformedBody, UnsupportedBody, BodyTooLarge: as `parse_body`.
-    """
-    encoding = content_encoding.strip().lower()
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise UnsupportedBody("the content encoding is not supported: use gzip, deflate or none")
-    # 47: zlib or gzip framing by its own header. "deflate" is zlib framing (RFC 9110, 8.4.1.2).
-    inflater = zlib.decompressobj(wbits=47)
-    try:
-        output = inflater.decompress(body, body_bytes_max + 1)
-    except zlib.error as error:
-        raise MalformedBody("the body does not inflate") from error
-    if len(output) > body_bytes_max:
-        raise BodyTooLarge(f"the inflated body is larger than {body_bytes_max} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise MalformedBody("the compressed body is cut short or has a tail")
-    return output
-
-
-def _content_type(text: str) -> tuple[str, str]:
-    if text in ("application/json", ""):  # by far the most frequent; the parser below costs 20 times as much
-        return text, "utf-8"
-    message = Message()
-    message["content-type"] = text.replace("\r", " ").replace("\n", " ")
-    return message.get_content_type() if "/" in text else text.lower(), message.get_content_charset("utf-8")
-
-
-def _decode(body: bytes, charset: str) -> str:
-    try:
-        return body.decode(charset)
-    except UnicodeDecodeError as error:
-        raise MalformedBody(f"the body is not {charset}") from error
-    except (LookupError, ValueError) as error:
-        raise UnsupportedBody("the charset is not supported") from error
-
-
-def _parse_json(body: bytes, charset: str) -> object:
-    try:
-        if charset not in ("utf-8", "utf8", "us-ascii"):
-            return orjson.loads(_decode(body, charset))
-        return orjson.loads(body)  # refuses nesting deeper than 1,024
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody("the body is not valid JSON") from error
-
-
-def _parse_form(body: bytes, charset: str) -> dict[str, str | list[str]]:
-    text = _decode(body, charset)
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=FORM_FIELDS_MAX)
-    except ValueError as error:
-        raise MalformedBody("the body is not a form, or has too many fields") from error
-    form: dict[str, str | list[str]] = {}
-    for name, value in pairs:
-        earlier = form.get(name)
-        if earlier is None:
-            form[name] = value
-        elif isinstance(earlier, list):
-            earlier.append(value)
-        else:
-            form[name] = [earlier, value]
-    return form

@@ -188,7 +188,7 @@ def _body(row: dict[str, Any]) -> bytes:
 def _parsed(source: Source, request: SignedRequest) -> tuple[object, str | None]:
     from ingest.accept import content_headers
     from ingest.scheme import MalformedEvent
-    from streams.event import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
+    from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody, parse_body
 
     if len(request.body) > source.body_bytes_max:
         return None, f"the body is larger than {source.body_bytes_max} bytes"

@@ -85,7 +85,9 @@ async def test_a_signed_body_that_is_no_json_gets_400(body: bytes) -> None:
         ("application/json; charset=nonsense", b"{}", 415),
         ("application/octet-stream", b"{}", 415),
         ("image/png", b"{}", 415),
-        ("multipart/form-data; boundary=x", b"--x", 415),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--', 200),
+        ("multipart/form-data; boundary=x", b"--x", 400),
+        ("multipart/mixed; boundary=x", b"--x", 415),
     ],
 )
 async def test_the_content_type_says_what_the_body_must_be(content_type: str, body: bytes, status: int) -> None:

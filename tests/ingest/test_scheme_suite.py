@@ -15,7 +15,7 @@ from ingest.scheme import CannotSign, Identity, MalformedEvent, SchemeOptions, U
 from ingest.signature import InvalidSignature, SignedRequest
 from ingest.signing import sample_body
 from ingest.sources import Source
-from streams.event import parse_body
+from streams.body import parse_body
 from tests.ingest.conftest import NOW_S, document_of, keys_of, make_source, secret_of, signed_request
 
 SIGNED = [name for name in scheme_names() if load_scheme(name).signed]

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
-from urllib.parse import urlencode
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.event import (
-    BodyTooLarge,
-    Event,
-    MalformedBody,
-    Receipt,
-    UnreadableRecord,
-    UnsupportedBody,
-    dedup_id,
-    format_time,
-    inflate,
-    parse_body,
-    parse_time,
-)
+from streams.event import Event, Receipt, UnreadableRecord, dedup_id, format_time, parse_time
 
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -41,10 +25,6 @@ events = st.builds(
     content_encoding=texts,
     headers=st.dictionaries(names, texts, max_size=3),
 )
-
-
-def parse(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = 100_000) -> object:
-    return parse_body(body, content_type, encoding, body_bytes_max=limit)
 
 
 @given(events)
@@ -118,81 +98,6 @@ def test_a_signed_id_is_the_dedup_id_and_an_unsigned_one_is_bound_to_its_body() 
 def test_unsigned_ids_collide_only_if_id_and_body_are_the_same(id1: str, body1: bytes, id2: str, body2: bytes) -> None:
     same = dedup_id(id1, body1, id_signed=False) == dedup_id(id2, body2, id_signed=False)
     assert same == ((id1, body1) == (id2, body2))
-
-
-@given(
-    st.binary(),
-    st.sampled_from(["", "application/json", "text/plain", "application/x-www-form-urlencoded"]) | texts,
-    texts,
-)
-def test_any_body_is_read_or_refused_in_one_of_three_ways(body: bytes, content_type: str, encoding: str) -> None:
-    for coding in ("", encoding, "gzip"):
-        try:
-            parse(body, content_type, coding)
-        except (MalformedBody, UnsupportedBody, BodyTooLarge):
-            continue
-
-
-@given(st.dictionaries(texts, st.integers(-(2**53), 2**53) | texts | st.none(), max_size=5))
-def test_json_is_read(value: dict[str, object]) -> None:
-    encoded = orjson.dumps(value)
-    for content_type in ("application/json", "", "application/vnd.api+json; charset=utf-8", "Application/JSON"):
-        assert parse(encoded, content_type) == value
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff", b"{} {}", b"NaN", b'{"a":1,}'])
-def test_what_is_not_json_is_malformed(body: bytes) -> None:
-    with pytest.raises(MalformedBody):
-        parse(body)
-
-
-@given(st.dictionaries(texts, texts, max_size=5))
-def test_a_form_is_read(form: dict[str, str]) -> None:
-    assert parse(urlencode(form).encode(), "application/x-www-form-urlencoded") == form
-
-
-def test_a_repeated_field_of_a_form_is_a_list() -> None:
-    assert parse(b"a=1&b=&a=2&a=3", "application/x-www-form-urlencoded") == {"a": ["1", "2", "3"], "b": ""}
-
-
-@pytest.mark.parametrize("body", [b"a", b"=&=&x", b"&".join(b"a=1" for _ in range(20_000)), b"a=%ff\xff"])
-def test_what_is_no_form_is_malformed(body: bytes) -> None:
-    with pytest.raises(MalformedBody):
-        parse(body, "application/x-www-form-urlencoded")
-
-
-def test_text_and_xml_are_text() -> None:
-    assert parse("café".encode("latin-1"), "text/plain; charset=iso-8859-1") == "café"
-    assert parse(b"<a/>", "application/soap+xml") == "<a/>"
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/octet-stream", "image/png", "multipart/form-data", "text/plain; charset=nope"]
-)
-def test_other_types_are_not_supported(content_type: str) -> None:
-    with pytest.raises(UnsupportedBody):
-        parse(b"x", content_type)
-
-
-@given(st.binary(max_size=2000))
-def test_compressed_bodies_are_inflated(body: bytes) -> None:
-    assert inflate(gzip.compress(body), "gzip", body_bytes_max=2000) == body
-    assert inflate(zlib.compress(body), " Deflate ", body_bytes_max=2000) == body
-    assert inflate(body, "identity", body_bytes_max=0) == body
-
-
-def test_inflation_stops_at_the_limit() -> None:
-    bomb = gzip.compress(b"0" * 50_000_000)
-    with pytest.raises(BodyTooLarge):
-        inflate(bomb, "gzip", body_bytes_max=1000)
-
-
-@pytest.mark.parametrize(
-    "broken", [b"", b"x", gzip.compress(b"abc", mtime=0)[:-3], gzip.compress(b"abc", mtime=0) + b"tail"]
-)
-def test_broken_compression_is_malformed(broken: bytes) -> None:
-    with pytest.raises(MalformedBody):
-        inflate(broken, "gzip", body_bytes_max=1000)
 
 
 def test_the_scope_of_expressions() -> None:
