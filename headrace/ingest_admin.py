@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 from prometheus_client.core import Metric
 
 from headrace import __version__
@@ -19,7 +19,7 @@ from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
-from headrace.ingest_reload import ReloadRefused, ensure_new_topics, read_anew
+from headrace.ingest_reload import ReloadMetrics, ReloadRefused, ensure_new_topics, read_anew
 from headrace.process_metrics import ProcessMetrics
 from headrace.topics import ensure_topics, topic_specs
 from ingest.sources import Source
@@ -76,16 +76,7 @@ class IngestAdmin:
         self._cluster = ClusterMetrics(self.registry)
         process = ProcessMetrics(pids)
         self._capacity.labels("open_files").set_function(process.open_files_ratio)
-        self._reloads = Counter(
-            "headrace_ingest_reloads", "Reloads that SIGHUP asked for.", ["outcome"], registry=self.registry
-        )
-        self._reload_refused = Gauge(
-            "headrace_ingest_reload_refused",
-            "Whether the last reload was refused, so that ingest does not do what its table says.",
-            registry=self.registry,
-        )
-        for outcome in ("taken", "refused"):
-            self._reloads.labels(outcome)
+        self._reloads = ReloadMetrics(self.registry)
         self._merged = Merged((*sources, process, self.registry))
         self.server = AdminServer(
             options.admin_host, options.admin_port, metrics=self._metrics, ready=self._why_not_ready
@@ -115,12 +106,12 @@ class IngestAdmin:
             table, sources = await self._read_anew(unchanged)
         except ReloadRefused as error:
             log.error("reload_refused", error=str(error))
-            self._count_reload(taken=False)
+            self._reloads.count(taken=False)
             return None
         if set(table.sources) != set(self.table.sources):
             log.warning("reload_needs_restart", reason="fan-out takes the events of a new source after its restart")
         self.table = table
-        self._count_reload(taken=True)
+        self._reloads.count(taken=True)
         return table, sources
 
     async def _read_anew(self, unchanged: Callable[[], bool]) -> tuple[RoutingTable, dict[str, Source]]:
@@ -131,10 +122,6 @@ class IngestAdmin:
             raise ReloadRefused("the routing table was changed while it was read: send SIGHUP again")
         await ensure_new_topics(self._settings, self.table, table)
         return table, sources
-
-    def _count_reload(self, *, taken: bool) -> None:
-        self._reloads.labels("taken" if taken else "refused").inc()
-        self._reload_refused.set(not taken)
 
     def _why_not_ready(self) -> str | None:
         # With a spool events are accepted before Kafka was ever reached.

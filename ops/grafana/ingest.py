@@ -295,6 +295,32 @@ SPOOL = Row(
     ],
 )
 
+SECRETS = Row(
+    "Secrets and reloads",
+    [
+        lines(
+            "Secrets in use",
+            "Requests by the secret that matched, where a source has several: its place in secret_env, from 1. One at"
+            " which nothing arrives any more can be taken out.",
+            Query(
+                f"sum by (source, position) (rate(headrace_ingest_secret_matches_total{{{SOURCE}}}{WINDOW}))"
+                " and on (source) count by (source) (sum by (source, position)"
+                f" (increase(headrace_ingest_secret_matches_total{{{SOURCE}}}{WHOLE_RANGE}))) > 1",
+                "{{source}}, secret {{position}}",
+            ),
+            unit="reqps",
+            data_links=[to_source()],
+            nothing="no rotation",
+        ),
+        lines(
+            "Reloads",
+            "Reloads that were asked for, and what became of them. After a refused one it goes on with what it had.",
+            Query(f"sum by (outcome) (increase(headrace_ingest_reloads_total{WINDOW}))", "{{outcome}}"),
+            links=[to_runbook("HeadraceReloadRefused")],
+        ),
+    ],
+)
+
 EACH = Row(
     "Source $source",
     [
@@ -331,6 +357,6 @@ PAGE = Page(
     links.INGEST,
     "Ingest",
     "What producers post: how much, how fast it is answered, what is refused and why.",
-    [NOW, POSTS, TIME, OBJECTIVES, LIMITS, SPOOL, EACH],
+    [NOW, POSTS, TIME, OBJECTIVES, LIMITS, SPOOL, SECRETS, EACH],
     [variables.source()],
 )

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.metrics import ConnectorMetrics
 from headrace.cluster import ClusterMetrics
+from headrace.ingest_reload import ReloadMetrics
 from headrace.process_metrics import ProcessMetrics
 from ingest.metrics import IngestMetrics
 from streams.metrics import ScheduleMetrics, StreamsMetrics
@@ -16,7 +17,7 @@ from tests.ops import rules
 from tests.ops.boards import boards
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
-PARTS = (IngestMetrics, StreamsMetrics, ScheduleMetrics, ConnectorMetrics, ClusterMetrics)
+PARTS = (IngestMetrics, StreamsMetrics, ScheduleMetrics, ConnectorMetrics, ClusterMetrics, ReloadMetrics)
 SUFFIX = {"counter": "_total", "info": "_info"}
 
 
