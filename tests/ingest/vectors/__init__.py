@@ -29,6 +29,10 @@ class Vector:
     options: dict[str, object] = field(default_factory=dict)
     option_secrets: dict[str, bytes] = field(default_factory=dict)
     document: bytes | None = None
+    made_by: str = "published"  # or sdk (the provider's, or its like), or openssl (from the documented rule)
+    other_secret: bytes | None = None  # of the same form, where the suite's is of another
+    dated: bool = True  # the signature covers a timestamp, if the scheme has one
+    malformed: bool = False  # signed, and no event of the provider's form
 
     def source(self, *, secret: bytes | None = None) -> Source:
         from ingest.scheme import load_scheme
@@ -71,4 +75,8 @@ def _vector(scheme: str, number: int, row: dict[str, Any]) -> Vector:
         options=row.get("options", {}),
         option_secrets={key: value.encode() for key, value in row.get("option_secrets", {}).items()},
         document=document.encode() if document is not None else None,
+        made_by=row["made_by"],
+        other_secret=row["other_secret"].encode() if "other_secret" in row else None,
+        dated=row.get("dated", True),
+        malformed=row.get("malformed", False),
     )

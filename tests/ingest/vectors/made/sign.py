@@ -1,0 +1,581 @@
+"""Print the vectors that providers' Python packages sign or accept, and those made by openssl: see ../README.md."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import json
+import subprocess
+import tempfile
+import unicodedata
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+AT = 1_700_000_000
+URL = "https://hooks.example.com/webhook/x"
+ROWS: list[dict[str, Any]] = []
+
+
+def openssl(secret: bytes, text: bytes, hash_name: str = "sha256") -> bytes:
+    command = ["openssl", "dgst", f"-{hash_name}", "-mac", "HMAC", "-macopt", f"hexkey:{secret.hex()}", "-binary"]
+    return subprocess.run(command, input=text, stdout=subprocess.PIPE, check=True).stdout
+
+
+def row(scheme: str, source: str, made_by: str, secret: str, headers: dict[str, str], body: str, **more: Any) -> None:
+    url = more.pop("public_url", None)
+    kind = more.pop("content_type", "application/json")
+    request: dict[str, Any] = {"headers": [["Content-Type", kind], *map(list, headers.items())], "body": body}
+    if url is not None:
+        request |= {"public_url": url, "url": url.replace("https://hooks.example.com", "")}
+    known = {"event_id": None, "event_type": None, "at": AT, **more}
+    start = {"scheme": scheme, "source": source, "made_by": made_by, "published": False, "secret": secret}
+    ROWS.append({**start, "request": request, **known})
+
+
+def package(name: str, how: str) -> str:
+    return f"{name} {importlib.metadata.version(name)} (PyPI), {how}"
+
+
+def ruled(scheme: str, page: str, secret: str, headers: dict[str, str], body: str, **more: Any) -> None:
+    row(scheme, f"made with openssl from the rule in {page}", "openssl", secret, headers, body, **more)
+
+
+def by_packages() -> None:
+    from mollie.utils.webhooks import SignatureValidator
+    from paddle_billing.Notifications import PaddleSignature
+    from slack_sdk.signature import Clock, SignatureVerifier
+    from square.utils.webhooks_helper import verify_signature
+    from telnyx.lib.webhook_verification import verify_webhook_signature
+
+    body = '{"type":"event_callback","event_id":"Ev08MFMKH6","event":{"type":"app_mention"}}'
+    verifier = SignatureVerifier("8f742231b10e8888abcd99yyyzzz85a5", Clock())
+    signature = verifier.generate_signature(timestamp=str(AT), body=body) or ""
+    headers = {"X-Slack-Request-Timestamp": str(AT), "X-Slack-Signature": signature}
+    source = package("slack_sdk", "SignatureVerifier.generate_signature")
+    row("slack", source, "sdk", verifier.signing_secret, headers, body, event_id="Ev08MFMKH6", event_type="app_mention")
+
+    body = '{"resource":"event","id":"event_GvJ8WHrp5isUdRub9CJyH","type":"payment-link.paid"}'
+    signature = "sha256=" + SignatureValidator.create_signature(body, "mollie secret")
+    row(
+        "mollie", package("mollie-api-py", "SignatureValidator.create_signature"), "sdk", "mollie secret",
+        {"X-Mollie-Signature": signature}, body,
+        event_id="event_GvJ8WHrp5isUdRub9CJyH", event_type="payment-link.paid",
+    )  # fmt: skip
+
+    body = '{"event_id":"evt_01hsdn","event_type":"transaction.completed","data":{"id":"txn_1"}}'
+    signature = PaddleSignature.calculate_hmac("pdl_ntfset_1", f"{AT}:{body}".encode()).hexdigest()
+    row(
+        "paddle", package("paddle-python-sdk", "PaddleSignature.calculate_hmac"), "sdk", "pdl_ntfset_1",
+        {"Paddle-Signature": f"ts={AT};h1=dummy;h1={signature}"}, body,
+        event_id="evt_01hsdn", event_type="transaction.completed",
+    )  # fmt: skip
+
+    body = '{"merchant_id":"6SSW7HV8K2ST5","type":"payment.updated","event_id":"13b867cf-db3d-4b1c-90b6-2f32a9d78124"}'
+    signature = base64.b64encode(openssl(b"signature key", f"{URL}{body}".encode())).decode()
+    accepted = verify_signature(
+        request_body=body, signature_header=signature, signature_key="signature key", notification_url=URL
+    )
+    assert accepted
+    row(
+        "square", package("squareup", "accepted by verify_signature"), "sdk", "signature key",
+        {"x-square-hmacsha256-signature": signature}, body, public_url=URL,
+        event_id="13b867cf-db3d-4b1c-90b6-2f32a9d78124", event_type="payment.updated",
+    )  # fmt: skip
+
+    body = '{"data":{"record_type":"event","id":"0ccc7b54-4df3-4bca-a65a-3da1ecc777f0","event_type":"call.initiated"}}'
+    public, sign = ed25519()
+    headers = {"telnyx-timestamp": str(AT), "telnyx-signature-ed25519": sign(f"{AT}|{body}".encode())}
+    with clock(AT):
+        verify_webhook_signature(body.encode(), headers, public)
+    row(
+        "telnyx", package("telnyx", "accepted by verify_webhook_signature"), "sdk", public, headers, body,
+        event_id="0ccc7b54-4df3-4bca-a65a-3da1ecc777f0", event_type="call.initiated",
+    )  # fmt: skip
+
+
+def ed25519() -> tuple[str, Callable[[bytes], str]]:
+    private = subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519"], stdout=subprocess.PIPE, check=True).stdout
+    shown = ["openssl", "pkey", "-pubout", "-outform", "DER"]
+    public = subprocess.run(shown, input=private, stdout=subprocess.PIPE, check=True).stdout[-32:]
+
+    def sign(text: bytes) -> str:
+        with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as data:
+            key.write(private), key.flush(), data.write(text), data.flush()
+            command = ["openssl", "pkeyutl", "-sign", "-inkey", key.name, "-rawin", "-in", data.name]
+            return base64.b64encode(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout).decode()
+
+    return base64.b64encode(public).decode(), sign
+
+
+class clock:  # noqa: N801 - reads as a function
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __enter__(self) -> None:
+        import time
+
+        self.real, time.time = time.time, lambda: self.now
+
+    def __exit__(self, *error: object) -> None:
+        import time
+
+        time.time = self.real
+
+
+def by_openssl() -> None:
+    secret, key = "a secret of forty two characters, or so", b"a secret of forty two characters, or so"
+    time = datetime.fromtimestamp(AT, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def hexed(text: str, hash_name: str = "sha256") -> str:
+        return openssl(key, text.encode(), hash_name).hex()
+
+    def coded(text: str, hash_name: str = "sha256") -> str:
+        return base64.b64encode(openssl(key, text.encode(), hash_name)).decode()
+
+    body = '{"type":"notification_event","id":"notif_1","topic":"contact.created"}'
+    ruled(
+        "intercom",
+        "developers.intercom.com, Webhooks",
+        secret,
+        {"X-Hub-Signature": "sha1=" + hexed(body, "sha1")},
+        body,
+        event_id="notif_1",
+        event_type="contact.created",
+    )
+    body = '{"event":"invitee.created","created_at":"2023-11-14T22:13:20.000000Z","payload":{}}'
+    ruled(
+        "calendly",
+        "developer.calendly.com, Webhook signatures",
+        secret,
+        {"Calendly-Webhook-Signature": f"t={AT},v1={hexed(f'{AT}.{body}')}"},
+        body,
+        event_type="invitee.created",
+    )
+    body = '{"event_id":"01J0","event_type":"form_response"}'
+    ruled(
+        "typeform",
+        "typeform.com/developers, Secure your webhooks",
+        secret,
+        {"Typeform-Signature": "sha256=" + coded(body)},
+        body,
+        event_id="01J0",
+        event_type="form_response",
+    )
+    body = '{"id":727,"status":"processing"}'
+    ruled(
+        "woocommerce",
+        "woocommerce.com/document/webhooks",
+        secret,
+        {
+            "X-WC-Webhook-Topic": "order.created",
+            "X-WC-Webhook-Delivery-ID": "d1",
+            "X-WC-Webhook-Signature": coded(body),
+        },
+        body,
+        event_id="d1",
+        event_type="order.created",
+    )
+    body = '{"action":"created","data":{"issue":{"id":"1"}}}'
+    ruled(
+        "sentry",
+        "docs.sentry.io, Integration Platform, Webhooks",
+        secret,
+        {"Request-ID": "r1", "Sentry-Hook-Resource": "issue", "Sentry-Hook-Signature": hexed(body)},
+        body,
+        event_id="r1",
+        event_type="issue.created",
+    )
+    body = '{"subscription":{"type":"channel.follow"},"event":{"user_id":"1234"}}'
+    ruled(
+        "twitch",
+        "dev.twitch.tv/docs/eventsub, Verifying the event message",
+        secret,
+        {
+            "Twitch-Eventsub-Message-Id": "m1",
+            "Twitch-Eventsub-Message-Timestamp": time,
+            "Twitch-Eventsub-Message-Signature": "sha256=" + hexed(f"m1{time}{body}"),
+        },
+        body,
+        event_id="m1",
+        event_type="channel.follow",
+    )
+    body = '{"event":"meeting.started","event_ts":1700000000000}'
+    ruled(
+        "zoom",
+        "developers.zoom.us, Using webhooks",
+        secret,
+        {"x-zm-request-timestamp": str(AT), "x-zm-signature": "v0=" + hexed(f"v0:{AT}:{body}")},
+        body,
+        event_type="meeting.started",
+    )
+    body = '{"object":"page","entry":[{"id":"1","changes":[]}]}'
+    ruled(
+        "meta",
+        "developers.facebook.com/docs/graph-api/webhooks",
+        secret,
+        {"X-Hub-Signature-256": "sha256=" + hexed(body)},
+        body,
+        event_type="page",
+        option_secrets={"verify_token_env": "a token"},
+    )
+    body = '{"list_folder":{"accounts":["dbid:1"]}}'
+    ruled("dropbox", "dropbox.com/developers/reference/webhooks", secret, {"X-Dropbox-Signature": hexed(body)}, body)
+    body = '{"events":[{"action":"changed","created_at":"2023-11-14T22:13:20.000Z"}]}'
+    ruled("asana", "developers.asana.com, Webhooks guide", secret, {"X-Hook-Signature": hexed(body)}, body)
+    body = "mandrill_events=%5B%7B%22event%22%3A%22send%22%2C%22_id%22%3A%221%22%7D%5D"
+    text = URL + "mandrill_events" + '[{"event":"send","_id":"1"}]'
+    ruled(
+        "mandrill",
+        "mailchimp.com/developer, Authenticating webhook requests",
+        secret,
+        {"X-Mandrill-Signature": coded(text, "sha1")},
+        body,
+        public_url=URL,
+        event_type="send",
+        content_type="application/x-www-form-urlencoded",
+    )
+    body = '{"type":"zen:event-type:user.created","zendesk_event_version":"2022-11-06"}'
+    ruled(
+        "zendesk",
+        "developer.zendesk.com, Verifying webhook signatures",
+        secret,
+        {
+            "X-Zendesk-Webhook-Invocation-Id": "i1",
+            "X-Zendesk-Webhook-Signature-Timestamp": time,
+            "X-Zendesk-Webhook-Signature": coded(time + body),
+        },
+        body,
+        event_id="i1",
+        event_type="zen:event-type:user.created",
+    )
+    body = json.dumps(
+        {
+            "signature": {"timestamp": str(AT), "token": "t" * 50, "signature": hexed(f"{AT}{'t' * 50}")},
+            "event-data": {"event": "delivered"},
+        }
+    )
+    ruled(
+        "mailgun",
+        "documentation.mailgun.com, Securing webhooks",
+        secret,
+        {},
+        body,
+        event_id="t" * 50,
+        event_type="delivered",
+    )
+    body = '{"id":"uev_1","type":"deployment.succeeded"}'
+    ruled(
+        "vercel",
+        "vercel.com/docs/webhooks/webhooks-api",
+        secret,
+        {"x-vercel-signature": hexed(body, "sha1")},
+        body,
+        event_id="uev_1",
+        event_type="deployment.succeeded",
+    )
+    body = '{"webhook_metadata":{"event":{"id":"e1","include":"api:release"}}}'
+    ruled(
+        "heroku",
+        "devcenter.heroku.com/articles/app-webhooks",
+        secret,
+        {"Heroku-Webhook-Hmac-SHA256": coded(body)},
+        body,
+        event_id="e1",
+        event_type="api:release",
+    )
+    body = '{"action":{"id":"a1","type":"updateCard"}}'
+    ruled(
+        "trello",
+        "developer.atlassian.com/cloud/trello, Webhook signatures",
+        secret,
+        {"X-Trello-Webhook": coded(body + URL, "sha1")},
+        body,
+        public_url=URL,
+        event_id="a1",
+        event_type="updateCard",
+    )
+    body = '{"event":"charge.success","data":{"id":302961}}'
+    ruled(
+        "paystack",
+        "paystack.com/docs/payments/webhooks",
+        secret,
+        {"X-Paystack-Signature": hexed(body, "sha512")},
+        body,
+        event_type="charge.success",
+    )
+    bodies_and_headers(secret, key, hexed, coded)
+    paypal()
+
+
+def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded: Callable[..., str]) -> None:
+    ms = AT * 1000
+    body = '{"base":{"id":"app1"},"timestamp":"2023-11-14T22:13:20.000Z"}'
+    ruled(
+        "airtable",
+        "airtable.com/developers, Webhook notification delivery",
+        base64.b64encode(key).decode(),
+        {"X-Airtable-Content-MAC": "hmac-sha256=" + hexed(body)},
+        body,
+    )
+    body = '{"event":"build.finished","build":{"id":"f62a1b4d"}}'
+    ruled(
+        "buildkite",
+        "buildkite.com/docs/apis/webhooks, Webhook signature",
+        secret,
+        {"X-Buildkite-Signature": f"timestamp={AT},signature={hexed(f'{AT}.{body}')}"},
+        body,
+        event_type="build.finished",
+    )
+    body = '{"triggerEvent":"BOOKING_CREATED","createdAt":"2023-11-14T22:13:20.000Z"}'
+    ruled(
+        "calcom",
+        "cal.com/docs, Webhooks",
+        secret,
+        {"X-Cal-Signature-256": hexed(body)},
+        body,
+        event_type="BOOKING_CREATED",
+    )
+    body = '{"event":"taskCreated","task_id":"1vj37mc","webhook_id":"7fa3ec74"}'
+    ruled(
+        "clickup",
+        "developer.clickup.com/docs, Webhook signature",
+        secret,
+        {"X-Signature": hexed(body)},
+        body,
+        event_type="taskCreated",
+    )
+    body = '{"event":{"id":"ev_1","object_type":"lead","action":"updated"}}'
+    ruled(
+        "close",
+        "developer.close.com/topics/webhooks, Webhook signatures",
+        key.hex(),
+        {"Close-Sig-Timestamp": str(AT), "Close-Sig-Hash": hexed(f"{AT}{body}")},
+        body,
+        event_id="ev_1",
+        event_type="lead.updated",
+    )
+    body = '{"event_id":"01E4","object_type":"email","metric":"opened"}'
+    ruled(
+        "customerio",
+        "docs.customer.io, Securely verifying requests",
+        secret,
+        {"X-CIO-Timestamp": str(AT), "X-CIO-Signature": hexed(f"v0:{AT}:{body}")},
+        body,
+        event_id="01E4",
+        event_type="email.opened",
+    )
+    body = '{"event":"envelope-completed","data":{"envelopeId":"e4a8bb8d"}}'
+    ruled(
+        "docusign",
+        "developers.docusign.com, HMAC security",
+        secret,
+        {"X-DocuSign-Signature-1": coded(body)},
+        body,
+        event_type="envelope-completed",
+    )
+    body = '{"type":"post_call_transcription","data":{"conversation_id":"abc"}}'
+    ruled(
+        "elevenlabs",
+        "elevenlabs.io/docs, Webhooks, Authentication",
+        secret,
+        {"ElevenLabs-Signature": f"t={AT},v0={hexed(f'{AT}.{body}')}"},
+        body,
+        event_type="post_call_transcription",
+    )
+    body = json.dumps({"event_type": "FILE_UPDATE", "passcode": secret, "timestamp": "2023-11-14T22:13:20Z"})
+    ruled(
+        "figma",
+        "developers.figma.com/docs/rest-api/webhooks, Security (nothing is signed)",
+        secret,
+        {},
+        body,
+        event_type="FILE_UPDATE",
+    )
+    body = '{"type":"inbound_received","payload":{"id":"evt_55c8c149","type":"inbound"}}'
+    ruled(
+        "front",
+        "dev.frontapp.com/docs/application-webhooks, Verifying integrity",
+        secret,
+        {"X-Front-Request-Timestamp": str(ms), "X-Front-Signature": coded(f"{ms}:{body}")},
+        body,
+        event_id="evt_55c8c149",
+        event_type="inbound_received",
+    )
+    body = '{"ref":"refs/heads/main"}'
+    ruled(
+        "gitea",
+        "docs.gitea.com, Webhooks",
+        secret,
+        {"X-Gitea-Event": "push", "X-Gitea-Delivery": "f6266f16", "X-Gitea-Signature": hexed(body)},
+        body,
+        event_id="f6266f16",
+        event_type="push",
+    )
+    body = '{"status":"firing","alerts":[]}'
+    ruled(
+        "grafana",
+        "grafana.com/docs, HMAC signature",
+        secret,
+        {"X-Grafana-Alerting-Signature": hexed(body)},
+        body,
+        event_type="firing",
+    )
+    body = '{"action":"hire_candidate","payload":{}}'
+    ruled(
+        "greenhouse",
+        "developers.greenhouse.io/webhooks.html, Authentication",
+        secret,
+        {"Greenhouse-Event-ID": "1", "Signature": "sha256 " + hexed(body)},
+        body,
+        event_id="1",
+        event_type="hire_candidate",
+    )
+    body = '{"id":131,"status":"active"}'
+    ruled(
+        "helpscout",
+        "developer.helpscout.com/webhooks, Verifying webhooks",
+        secret,
+        {"X-HelpScout-Event": "convo.created", "X-HelpScout-Signature": coded(body, "sha1")},
+        body,
+        event_type="convo.created",
+    )
+    body = '{"_id":"57c06d","kind":"flag"}'
+    ruled(
+        "launchdarkly",
+        "launchdarkly.com/docs, Signed webhooks",
+        secret,
+        {"X-LD-Signature": hexed(body)},
+        body,
+        event_id="57c06d",
+        event_type="flag",
+    )
+    body = '{"meta":{"event_name":"order_created"},"data":{"id":"1"}}'
+    ruled(
+        "lemonsqueezy",
+        "docs.lemonsqueezy.com, Signing requests",
+        secret,
+        {"X-Signature": hexed(body)},
+        body,
+        event_type="order_created",
+    )
+    body = '{"data":{"events":[{"uuid":"u1","eventType":"user.lifecycle.create"}]}}'
+    ruled(
+        "okta",
+        "developer.okta.com, Event hooks (nothing is signed)",
+        secret,
+        {"Authorization": secret},
+        body,
+        event_id="u1",
+        event_type="user.lifecycle.create",
+    )
+    body = '[{"id":"e1","type":"qbo.customer.created.v1"}]'
+    ruled(
+        "quickbooks",
+        "developer.intuit.com, Validating the notification",
+        secret,
+        {"intuit-signature": coded(body)},
+        body,
+        event_id="e1",
+        event_type="qbo.customer.created.v1",
+    )
+    body = '{"id":"qp1","object_type":"account","event_type":"created"}'
+    ruled(
+        "recurly",
+        "docs.recurly.com, Signature verification",
+        secret,
+        {"recurly-signature": f"{ms},{'0' * 64},{hexed(f'{ms}.{body}')}"},
+        body,
+        event_id="qp1",
+        event_type="account.created",
+    )
+    body = '{"update_id":10000,"message":{"text":"/start"}}'
+    ruled(
+        "telegram",
+        "core.telegram.org/bots/api, setWebhook (nothing is signed)",
+        "secret-token_1",
+        {"X-Telegram-Bot-Api-Secret-Token": "secret-token_1"},
+        body,
+        event_id="10000",
+        event_type="message",
+    )
+    body = '{"run_id":"run-1","notifications":[{"trigger":"run:completed"}]}'
+    ruled(
+        "terraform",
+        "developer.hashicorp.com, Notification authenticity",
+        secret,
+        {"X-TFE-Notification-Signature": hexed(body, "sha512")},
+        body,
+        event_type="run:completed",
+    )
+    body = '{"resource":"messages","event":"created","data":{"id":"M1"}}'
+    ruled(
+        "webex",
+        "developer.webex.com/docs, Webhooks",
+        secret,
+        {"X-Spark-Signature": hexed(body, "sha1")},
+        body,
+        event_type="messages.created",
+    )
+    body = '{"events":[{"eventCategory":"INVOICE","eventType":"UPDATE"}]}'
+    ruled(
+        "xero",
+        "developer.xero.com, Verifying the signature",
+        secret,
+        {"x-xero-signature": coded(body)},
+        body,
+        event_type="INVOICE.UPDATE",
+    )
+
+
+def easypost() -> None:
+    from easypost.util import validate_webhook
+
+    body, secret = '{"id":"evt_1","object":"Event","description":"tracker.updated"}', "sécret"
+    signature = openssl(unicodedata.normalize("NFKD", secret).encode(), body.encode()).hex()
+    headers = {"X-Hmac-Signature": f"hmac-sha256-hex={signature}"}
+    validate_webhook(body.encode(), headers, secret)
+    source = package("easypost", "accepted by validate_webhook")
+    row("easypost", source, "sdk", secret, headers, body, event_id="evt_1", event_type="tracker.updated")
+
+
+def paypal() -> None:
+    now = datetime.now(UTC).replace(microsecond=0)  # when the certificate begins
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = '{"id":"WH-1","event_type":"PAYMENT.CAPTURE.COMPLETED"}'
+    text = f"t1|{time}|1JE4291016473214C|{zlib.crc32(body.encode())}"
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = f"{folder}/key", f"{folder}/certificate"
+        made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", key, "-out", certificate]
+        named = ["-days", "3650", "-subj", "/CN=messageverificationcerts.paypal.com"]
+        subprocess.run([*made, *named], check=True, stderr=subprocess.DEVNULL)
+        signed = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", key], input=text.encode(), stdout=subprocess.PIPE, check=True
+        )
+        document = Path(certificate).read_text()
+    headers = {
+        "PAYPAL-TRANSMISSION-ID": "t1", "PAYPAL-TRANSMISSION-TIME": time, "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+        "PAYPAL-TRANSMISSION-SIG": base64.b64encode(signed.stdout).decode(),
+        "PAYPAL-CERT-URL": "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-ab66f33d",
+    }  # fmt: skip
+    ruled(
+        "paypal",
+        "developer.paypal.com, Verify webhook signature",
+        "",
+        headers,
+        body,
+        document=document,
+        options={"webhook_id": "1JE4291016473214C"},
+        event_id="WH-1",
+        event_type="PAYMENT.CAPTURE.COMPLETED",
+        at=int(now.timestamp()) + 60,
+    )
+
+
+if __name__ == "__main__":
+    by_packages()
+    easypost()
+    by_openssl()
+    print(json.dumps(ROWS, indent=1))
