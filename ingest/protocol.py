@@ -22,6 +22,16 @@ class _Protocol(web.RequestHandler):
 
     __slots__ = ()
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's own always closes
+        """Keep the connection for the answer to a complete request whose sender has closed its own side."""
+        if not self._request_count or (self._waiter is not None and not self._waiter.done()):
+            return None  # nothing is asked
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            return None  # its end will never come
+        self._close = True  # after this answer
+        return True
+
     def handle_error(
         self,
         request: web.BaseRequest,
