@@ -72,7 +72,7 @@ class BodyReader:
                     request.writer.output_size = 0  # that was no answer yet
                 while not content.at_eof():
                     chunk = await content.readany()
-                    self._hold(len(chunk))
+                    self._hold(len(chunk), self._bytes_in_flight_max // 2)  # the rest is for bodies that come at once
                     size += len(chunk)
                     _require_at_most(bytes_max, size)
                     chunks.append(chunk)
@@ -84,8 +84,8 @@ class BodyReader:
             raise
         return b"".join(chunks)
 
-    def _hold(self, size: int) -> None:
-        if self.bytes_in_flight + size > self._bytes_in_flight_max:
+    def _hold(self, size: int, bytes_max: int | None = None) -> None:
+        if self.bytes_in_flight + size > (self._bytes_in_flight_max if bytes_max is None else bytes_max):
             raise WouldOverflow
         self.bytes_in_flight += size
 

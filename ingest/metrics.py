@@ -14,7 +14,7 @@ IN_TIME_S = 0.2
 # What could be accepted, and what could not for no fault of its sender. A process that is full cannot look at the
 # signature: what it turns away counts as valid, since an overload turns away the valid ones too.
 _KEPT = frozenset({"accepted", "handshake"})
-_VALID = _KEPT | {"unavailable", "unexpected"}
+_VALID = _KEPT | {"unavailable", "overloaded", "unexpected"}
 
 
 class IngestMetrics:
@@ -57,6 +57,15 @@ class IngestMetrics:
             "The limit of requests in flight; beyond it the answer is 503.",
             registry=registry,
             multiprocess_mode="livesum",
+        )
+        self.admission_limit = Gauge(
+            "headrace_ingest_admission_limit",
+            "Requests that may be in flight now: less than headrace_ingest_in_flight_max while answers take too long.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.connections = Gauge(
+            "headrace_ingest_connections", "Open connections.", registry=registry, multiprocess_mode="livesum"
         )
         self.capacity_used_ratio = Gauge(
             "headrace_capacity_used_ratio",
@@ -127,7 +136,7 @@ class IngestMetrics:
             self.request_s.labels(source)
             self.valid_posts.labels(source)
             self.valid_posts_in_time.labels(source)
-            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable"):
+            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable", "overloaded"):
                 self.requests.labels(source, outcome)
 
     def of(self, source: str, outcome: str) -> Callable[[float], None]:

@@ -11,7 +11,13 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from ingest.connections import Connections
+
 BACKLOG = 1024
+_HEAD_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nServer: headrace\r\nConnection: close\r\n"
+    b'Content-Length: 86\r\n\r\n{"error":"request_timeout","detail":"The head of the request did not arrive in time."}'
+)
 LINGER_S = 5.0  # a client that still sends what was refused gets to read why
 
 log = structlog.get_logger("ingest")
@@ -20,11 +26,43 @@ log = structlog.get_logger("ingest")
 class _Protocol(web.RequestHandler):
     """aiohttp's own answers show the offending bytes, and log each as an error with its traceback."""
 
-    __slots__ = ()
+    __slots__ = ("_counted", "_has_head_part")
+
+    def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._counted = connections
+        self._has_head_part = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def end(self) -> None:
+        """Close; who has sent a part of a head is told that it took too long."""
+        if self._has_head_part and self.transport is not None:
+            self.transport.write(_HEAD_TOO_SLOW)
+        self.force_close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
+        super().connection_made(transport)
+        self._counted.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it no more."""
+        self._counted.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; without a request from them, they are a part of a head."""
+        super().data_received(data)
+        self._has_head_part = not self._messages and (self.idle or not self._request_count)
+        self._counted.received(self, whole_head=not self._has_head_part)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # aiohttp's own always closes
         """Keep the connection for the answer to a complete request whose sender has closed its own side."""
-        if not self._request_count or (self._waiter is not None and not self._waiter.done()):
+        if not self._request_count or self.idle:
             return None  # nothing is asked
         request = self._current_request
         if request is not None and not request.content.is_eof():
@@ -52,12 +90,17 @@ class _Protocol(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __init__(self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
+    def __init__(
+        self,
+        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        connections: Connections,
+        **options: Any,
+    ) -> None:
         super().__init__(answer, **options)
-        self._options = options
+        self._counted, self._options = connections, options
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._options)
+        return _Protocol(self, loop=self._loop, connections=self._counted, **self._options)
 
 
 @contextlib.asynccontextmanager
@@ -65,12 +108,17 @@ async def listening(
     answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     sock: socket.socket,
     *,
+    connections: Connections,
     keepalive_timeout_s: float,
     drain: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[None]:
-    """Accept connections on ``sock`` while the block runs; at its end accept no more, ``drain``, and close the rest."""
+    """Accept connections on ``sock`` while the block runs; at its end accept no more, ``drain``, and close the rest.
+
+    Those that wait in the socket's queue at the end are accepted before it closes: the kernel would reset them.
+    """
     server = _Server(
         answer,
+        connections,
         access_log=None,
         auto_decompress=False,  # the signature covers the body as sent
         keepalive_timeout=keepalive_timeout_s,

@@ -19,7 +19,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ingest.accept import RETRY_AFTER_S, Answer, Publish, accept, refusal, too_large
+from ingest.admission import INTERVAL_S, Admission
 from ingest.body import BodyReader, NoLength, TooLarge, TooSlow, WouldOverflow
+from ingest.connections import Connections
 from ingest.documents import Documents, fetch_https
 from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
 from ingest.protocol import listening
@@ -33,7 +35,10 @@ NOT_FOUND = refusal(404, "unknown_source", "There is no such source.")
 NO_LENGTH = refusal(411, "length_required", "The request has neither Content-Length nor a chunked body.")
 TOO_SLOW = refusal(408, "request_timeout", "The body did not arrive in time.")
 BROKEN = refusal(400, "malformed", "The body is not valid HTTP.")
-BUSY = refusal(503, "unavailable", "Too many requests are in flight; send it again.", retry_after_s=RETRY_AFTER_S)
+BUSY = replace(
+    refusal(503, "unavailable", "Too many requests are in flight; send it again.", retry_after_s=RETRY_AFTER_S),
+    outcome="overloaded",
+)
 UNEXPECTED = replace(
     refusal(503, "unavailable", "The event could not be stored; send it again.", retry_after_s=RETRY_AFTER_S),
     outcome="unexpected",
@@ -53,7 +58,9 @@ class Limits:
     in_flight_max: int = 1000
     body_bytes_in_flight_max: int = 128 * 1024 * 1024
     body_timeout_s: float = 15.0  # from the headers to the last byte of the body
-    keepalive_timeout_s: float = 75.0  # longer than a load balancer's; also bounds slow headers
+    connections_max: int = 10_000
+    head_timeout_s: float = 15.0  # from the first byte of a request to the end of its headers
+    keepalive_timeout_s: float = 75.0  # longer than a load balancer's; also bounds connections that send nothing
     drain_timeout_s: float = 10.0
 
 
@@ -85,6 +92,9 @@ class IngestServer:
         self._bodies = BodyReader(
             bytes_in_flight_max=self.limits.body_bytes_in_flight_max, timeout_s=self.limits.body_timeout_s
         )
+        self.connections = Connections(count_max=self.limits.connections_max, head_timeout_s=self.limits.head_timeout_s)
+        self._admission = Admission(self.limits.in_flight_max)
+        self._unanswered = 0  # in flight, or their bodies are still coming
         self._draining = False
         self._peaks: list[int] = []
         self._counters: dict[tuple[str, str], Callable[[float], None]] = {}
@@ -93,20 +103,26 @@ class IngestServer:
     @contextlib.asynccontextmanager
     async def listen(self, sock: socket.socket) -> AsyncIterator[None]:
         """Answer on ``sock`` while the block runs; at its end finish what is in flight, within the drain's bound."""
-        sampler = asyncio.create_task(self._sample_forever())
-        keepalive_s = self.limits.keepalive_timeout_s
+        tasks = [asyncio.create_task(self._sample_forever()), asyncio.create_task(self._judge_forever())]
         try:
-            async with listening(self.answer, sock, keepalive_timeout_s=keepalive_s, drain=self._drain):
+            async with listening(
+                self.answer,
+                sock,
+                connections=self.connections,
+                keepalive_timeout_s=self.limits.keepalive_timeout_s,
+                drain=self._drain,
+            ):
                 yield
         finally:
-            sampler.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response to any request."""
         started_s = self._monotonic_s()
         match = _TARGET.fullmatch(request.raw_path)
         source = self.sources.get(match[1]) if match else None
-        self.in_flight += 1
+        self._unanswered += 1
         try:
             answering = self._answer if not self._tracing.on else self._answer_traced
             answer = await answering(source, request)
@@ -118,8 +134,9 @@ class IngestServer:
             log.exception("unexpected_error", source=source.name if source else None, error=type(error).__name__)
             answer = UNEXPECTED
         finally:
-            self.in_flight -= 1
-        self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, self._monotonic_s() - started_s)
+            self._unanswered -= 1
+        duration_s = self._monotonic_s() - started_s
+        self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, duration_s)
         # Without the end of this body the next request on this connection cannot be found.
         return _response(answer, close=self._draining or not request.content.is_eof())
 
@@ -140,7 +157,7 @@ class IngestServer:
             return NOT_FOUND
         if request.method not in source.methods:
             return _not_allowed(source)
-        if self.in_flight > self.limits.in_flight_max:
+        if not self._admission.admits(self.in_flight):
             return BUSY
         if request.method == "GET":  # what it has to say is in its address
             return await self._accept(source, request, b"")
@@ -160,16 +177,27 @@ class IngestServer:
             self._bodies.release(len(body))
 
     async def _accept(self, source: Source, request: web.BaseRequest, body: bytes) -> Answer:
-        headers = tuple((name.lower(), value) for name, value in request.raw_headers)
-        return await accept(
-            source,
-            source.request(request.method, request.raw_path, headers, body),
-            publish=self.publish,
-            now_s=self._now_s(),
-            monotonic_s=self._monotonic_s(),
-            documents=self._documents,
-            count_match=self._count_match,
-        )
+        """Answer a whole request. Only these are in flight: bodies that come slowly must not take others' places."""
+        if not self._admission.admits(self.in_flight):  # others came while this body did
+            return BUSY
+        self.in_flight += 1
+        started_s = self._monotonic_s()
+        try:
+            headers = tuple((name.lower(), value) for name, value in request.raw_headers)
+            answer = await accept(
+                source,
+                source.request(request.method, request.raw_path, headers, body),
+                publish=self.publish,
+                now_s=self._now_s(),
+                monotonic_s=started_s,
+                documents=self._documents,
+                count_match=self._count_match,
+            )
+        finally:
+            self.in_flight -= 1
+        if answer.outcome == "accepted":
+            self._admission.accepted(self._monotonic_s() - started_s)
+        return answer
 
     def _count_match(self, source: str, position: int) -> None:
         count = self._matches.get((source, position))
@@ -187,8 +215,11 @@ class IngestServer:
         """Set the gauges to what they are now."""
         self._peaks = [*self._peaks[1 - PEAK_SAMPLES :], self.in_flight]
         self._metrics.in_flight.set(self.in_flight)
+        self._metrics.admission_limit.set(self._admission.limit)
+        self._metrics.connections.set(len(self.connections))
         capacity = self._metrics.capacity_used_ratio
-        capacity.labels("ingest_in_flight").set(max(self._peaks) / self.limits.in_flight_max)
+        capacity.labels("ingest_in_flight").set(min(1.0, max(self._peaks) / self._admission.limit))
+        capacity.labels("connections").set(self.connections.used_ratio)
         capacity.labels("ingest_body_bytes").set(self._bodies.used_ratio)
         now_s = self._monotonic_s()
         for name, source in self.sources.items():
@@ -198,16 +229,23 @@ class IngestServer:
     async def _sample_forever(self) -> None:
         while True:
             self.sample()
+            self.connections.sweep()
             await asyncio.sleep(SAMPLE_S)
+
+    async def _judge_forever(self) -> None:
+        while True:
+            due_s = self._monotonic_s() + INTERVAL_S
+            await asyncio.sleep(INTERVAL_S)
+            self._admission.judge(max(0.0, self._monotonic_s() - due_s))
 
     async def _drain(self) -> None:
         """Return when nothing is in flight. Meanwhile each connection is closed with its next answer."""
         self._draining = True
         deadline_s = self._monotonic_s() + self.limits.drain_timeout_s
-        while self.in_flight and self._monotonic_s() < deadline_s:  # noqa: ASYNC110 - an event would cost each request
+        while self._unanswered and self._monotonic_s() < deadline_s:  # noqa: ASYNC110 - an event would cost each request
             await asyncio.sleep(0.01)
-        if self.in_flight:
-            log.warning("drain_incomplete", in_flight=self.in_flight)
+        if self._unanswered:
+            log.warning("drain_incomplete", unanswered=self._unanswered)
 
 
 def _not_allowed(source: Source) -> Answer:

@@ -14,6 +14,7 @@ OUTCOMES = {
     "too_large": "light-orange",
     "too_many_requests": WAITING,
     "unavailable": BAD,
+    "overloaded": BAD,
     # events (headrace_events_total)
     "fanned_out": GOOD,
     "duplicate": "blue",

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from ingest.admission import FLOOR, TARGET_S, Admission
+
+
+def interval(admission: Admission, *, in_flight: int, quickest_s: float | None, lag_s: float = 0.0) -> bool:
+    """Let one interval pass and return whether another request would have been taken in it."""
+    admitted = admission.admits(in_flight)
+    if quickest_s is not None:
+        admission.accepted(quickest_s)
+        admission.accepted(quickest_s * 3)
+    admission.judge(lag_s)
+    return admitted
+
+
+def test_without_a_queue_the_limit_is_the_configured_one() -> None:
+    admission = Admission(1000)
+    for _ in range(100):
+        assert interval(admission, in_flight=999, quickest_s=0.02)
+    assert not admission.admits(1000)
+
+
+def test_a_standing_queue_lowers_the_limit_and_its_end_raises_it() -> None:
+    admission = Admission(1000)
+    for _ in range(5):
+        interval(admission, in_flight=1000, quickest_s=2 * TARGET_S)
+    assert admission.limit < 500
+    for _ in range(50):
+        interval(admission, in_flight=10, quickest_s=0.01)
+    assert admission.limit == 1000
+
+
+def test_the_first_step_starts_from_what_is_in_flight() -> None:
+    admission = Admission(100_000)
+    interval(admission, in_flight=500, quickest_s=2 * TARGET_S)
+    assert admission.limit == 400
+
+
+def test_one_slow_request_is_no_queue() -> None:
+    admission = Admission(1000)
+    admission.accepted(5.0)
+    interval(admission, in_flight=100, quickest_s=0.01)
+    assert admission.limit == 1000
+
+
+def test_a_loop_that_lags_is_a_queue_and_one_late_wake_up_is_none() -> None:
+    admission = Admission(1000)
+    interval(admission, in_flight=1000, quickest_s=0.01, lag_s=1.0)
+    assert admission.limit == 1000
+    interval(admission, in_flight=1000, quickest_s=None, lag_s=1.0)
+    assert admission.limit == 800
+
+
+def test_a_kafka_that_is_slow_by_itself_is_not_taken_for_a_queue() -> None:
+    admission = Admission(1000)
+    limits = []
+    for _ in range(100):
+        interval(admission, in_flight=1000, quickest_s=0.3)
+        limits.append(admission.limit)
+    assert min(limits) == FLOOR
+    assert limits[-1] == 1000
+    for _ in range(10):  # quick again: what 300 ms mean is then forgotten
+        interval(admission, in_flight=10, quickest_s=0.005)
+    interval(admission, in_flight=1000, quickest_s=0.3)
+    assert admission.limit == 800
+
+
+def test_nothing_answered_says_nothing() -> None:
+    admission = Admission(1000)
+    interval(admission, in_flight=900, quickest_s=None)
+    assert admission.limit == 1000
+
+
+def test_the_limit_keeps_a_queue_short() -> None:
+    """A server of 2,000 a second, asked for 10,000: what it takes is answered in about the target."""
+    admission, capacity_per_s, queue = Admission(1000), 2000, 0.0
+    waits = []
+    for _ in range(300):
+        for _ in range(1000):  # what comes in an interval of 0.1 s
+            if admission.admits(int(queue)):
+                queue += 1
+        wait_s = queue / capacity_per_s
+        queue = max(0.0, queue - capacity_per_s * 0.1)
+        interval(admission, in_flight=int(queue), quickest_s=wait_s)
+        waits.append(wait_s)
+    assert max(waits[50:]) < 0.2
+    assert min(waits[50:]) > 0.02  # and it is not idle
