@@ -115,6 +115,15 @@ class Prometheus(Program):
         times = {"start": str(now_s - span_s), "end": str(now_s), "step": str(step_s)}
         return list((await self.get("/api/v1/query_range", query=expr, **times))["data"]["result"])
 
+    async def scraped(self, targets: int) -> None:
+        """Return when it has scraped so many targets twice: what is counted from now on is an increase."""
+
+        async def all_twice() -> bool:
+            counts = await self.query('count_over_time(up{job=~"headrace-.*"}[1m]) > 1 and up == 1')
+            return len(counts) >= targets
+
+        await eventually(all_twice, 60)
+
     async def firing(self) -> list[dict[str, str]]:
         """Return the labels of every alert that fires."""
         alerts = (await self.get("/api/v1/alerts"))["data"]["alerts"]
@@ -176,6 +185,7 @@ async def monitored(
     )  # fmt: skip
     try:
         await asyncio.gather(prometheus.ready(), alertmanager.ready())
+        await prometheus.scraped(sum(map(len, targets().values())))
         yield prometheus, alertmanager
     finally:
         prometheus.stop()
