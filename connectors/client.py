@@ -226,7 +226,7 @@ class Session:
             status,
             limits,
             now_s=now_s,
-            explanation=self._explanation(body),
+            explanation=self._explanation(body, dialect.code(answer)),
             rule=rule,
             wait_s=dialect.wait_s(answer, now_s),
         )
@@ -235,8 +235,11 @@ class Session:
         error.excerpt = self._excerpt(body)
         raise error
 
-    def _explanation(self, body: bytes) -> str:
-        return self.mask.text(explain(body))[:EXPLANATION_CHARS_MAX]
+    def _explanation(self, body: bytes, code: str) -> str:
+        text = explain(body)
+        if code and code not in text:
+            text = f"{code}: {text}" if text else code
+        return self.mask.text(text)[:EXPLANATION_CHARS_MAX]
 
     def _excerpt(self, body: bytes) -> str:
         # Masked before it is cut: a secret across the cut would be cut in two, and not be found.

@@ -32,6 +32,8 @@ def open_connections(endpoint: Endpoint) -> AiohttpTransport:
     )
     # A session without trust_env reads no proxy and no .netrc from the environment.
     session = aiohttp.ClientSession(connector=connections, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    # aiohttp would repeat a PUT or GET whose connection broke, uncounted, and past the destination's rate.
+    session._retry_connection = False
     return AiohttpTransport(verify=context, trust_env=False, client=session)
 
 

@@ -38,9 +38,9 @@ class Exceptional:
 class Dialect:
     """How a service tells what went wrong, where that is not by HTTP's rules.
 
-    ``code`` returns the service's error code for an answer of any status, ``""`` if there is none. ``wait_s`` returns
-    the seconds that it asks for outside of the usual headers, or None. Both are given answers that may hold anything.
-    The first of ``rules`` that fits decides, then `connectors.answers.RULES`.
+    ``code`` returns the service's error code for an answer of any status, ``""`` if there is none; people see it.
+    ``wait_s`` returns the seconds that it asks for outside of the usual headers, or None. Both are given answers that
+    may hold anything. The first of ``rules`` that fits decides, then `connectors.answers.RULES`.
     """
 
     rules: tuple[Exceptional, ...] = ()

@@ -28,6 +28,9 @@ def command(settings: Settings, check_env: bool) -> None:
     from headrace.tracing import tracing_mistakes
 
     table = settings.table()
+    missing = _missing_extras(table)
+    if missing:
+        raise ConfigError(table.path, missing)
     for warning in [*table.warnings, *own_route_warnings(table)]:
         click.echo(f"{located(table.path, warning)} [warning]", err=True)
     if check_env:
@@ -47,6 +50,23 @@ def command(settings: Settings, check_env: bool) -> None:
     click.echo(f"{table.path} is valid: {', '.join(parts)}")
     for line in describe_own_routes(table):
         click.echo(line)
+
+
+def _missing_extras(table: RoutingTable) -> list[Mistake]:
+    """Return a mistake for each destination whose connector needs a library that is not installed here.
+
+    Ingest needs none of them, so this is no mistake of the table itself.
+    """
+    from connectors.registry import load_connector
+
+    mistakes = []
+    for name, destination in table.destinations.items():
+        extra = load_connector(destination.connector).extra
+        if extra is not None and extra.missing:
+            keys = ("destinations", name, "connector")
+            text = f"the connector {destination.connector} {extra.missing}"
+            mistakes.append(Mistake(table.document.line_of(keys), written(keys), text))
+    return mistakes
 
 
 def _missing_secrets(settings: Settings, table: RoutingTable) -> list[Mistake]:

@@ -137,7 +137,7 @@ def test_its_signature_is_typed(name, action):
     hints = inspect.get_annotations(function, eval_str=True)
     first, *others = inspect.signature(function).parameters.values()
     assert hints[first.name] is Call
-    assert hints["return"] in (None, str | None)
+    assert hints["return"] in (None, str, str | None)
     for parameter in others:
         assert parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD), parameter
         assert parameter.name in hints
@@ -191,7 +191,7 @@ async def test_what_a_documented_refusal_means(name, said, acting, service):
     service.answer(said.status, headers=said.headers, body=said.raw)
     action = next(iter(load_connector(name).actions))
     destination = await acting(name)
-    with pytest.raises(said.kind, match=re.escape(said.says)) as caught:
+    with pytest.raises(said.kind, match=re.escape(said.says) if said.says else None) as caught:
         await call(destination, name, action)
     assert type(caught.value) is said.kind, repr(caught.value)
     if said.wait_s is not None:

@@ -12,6 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import connectors.connector
 from headrace.cli import Commands, main
 from headrace.context import Settings
 from headrace.options import with_settings
@@ -89,6 +90,20 @@ def test_every_option_has_a_variable(table: Path) -> None:
     done = headrace(table.parent, "check", HEADRACE_CHECK_ENV="1")
     assert done.returncode == 2
     assert "ORDERS_SECRET" in done.stderr
+
+
+def test_check_names_the_extra_that_a_connector_needs_and_is_not_installed(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = "files: {connector: s3, bucket: orders, access_key_id: AKID, secret_access_key_env: S}"
+    table.write_text(TABLE.replace("crm: {", f"{files}\n  crm: {{"))
+    arguments = ["check", "--config", str(table)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    monkeypatch.setattr(connectors.connector, "find_spec", lambda name: None)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "destinations.files.connector" in result.stderr
+    assert "needs botocore, which is not installed: pip install 'headrace[s3]'" in result.stderr
 
 
 def test_check_env_names_every_secret_that_is_not_set(table: Path) -> None:

@@ -1,0 +1,176 @@
+"""S3, of Amazon or of anyone who speaks it: objects in one bucket.
+
+Source: docs.aws.amazon.com/AmazonS3, "PutObject", "Signature Version 4", "Error responses", "Virtual hosting of
+buckets", "Best practices design patterns: optimizing performance".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
+
+import orjson
+from pydantic import Field
+
+from connectors.auth import Ask
+from connectors.connector import Call, Connector, EnvName, Extra
+from connectors.content import read_base64
+from connectors.dialect import Dialect, Exceptional
+from connectors.endpoint import Endpoint
+from connectors.errors import PermanentError
+from connectors.web_settings import BaseUrl, WebSettings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from connectors.client import Answer
+
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_HEADER_TEXT = re.compile(r"[\t\x20-\x7e]{0,1024}")
+
+Key = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class S3Settings(WebSettings):
+    """A destination of connector ``s3``: one bucket."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,64}$")
+    base_url: BaseUrl | None = Field(None, description="The service, if it is not Amazon's: https://minio.example.com.")
+    addressing: Literal["virtual", "path"] = Field(
+        "virtual", description="Whether the bucket stands in the host's name, or in the path, as most others want it."
+    )
+    prefix: str = Field("", max_length=512, description="What every key begins with; no key leaves it.")
+    access_key_id: str = Field(pattern=r"^[A-Za-z0-9_-]{3,128}$")
+    secret_access_key_env: EnvName
+    session_token_env: EnvName | None = Field(None, description="With temporary credentials.")
+
+    def endpoint(self, secrets: Mapping[str, str]) -> Endpoint:
+        """Return the bucket's address, and what signs each request."""
+        service = self.base_url or f"https://s3.{self.region}.amazonaws.com"
+        scheme, _, host = service.partition("://")
+        address = f"{service}/{self.bucket}" if self.addressing == "path" else f"{scheme}://{self.bucket}.{host}"
+        signer = _Signer(
+            self.access_key_id, secrets["secret_access_key_env"], secrets.get("session_token_env"), self.region
+        )
+        return self.endpoint_at(address, auth=signer)
+
+
+class _Signer:
+    """Signs each request by AWS Signature Version 4, with the libraries of AWS."""
+
+    urls: tuple[str, ...] = ()
+
+    def __init__(self, key_id: str, secret: str, token: str | None, region: str) -> None:
+        self._key_id, self._secret, self._token, self._region = key_id, secret, token, region
+
+    async def headers(self, request: httpx.Request, *, ask: Ask, now_s: float) -> Mapping[str, str]:
+        from botocore.auth import S3SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        signed = {name: value for name, value in request.headers.items() if name.startswith("x-amz-")}
+        signed |= {name: request.headers[name] for name in ("content-type", "host") if name in request.headers}
+        unsigned = AWSRequest(request.method, str(request.url), headers=signed, data=request.content)
+        S3SigV4Auth(Credentials(self._key_id, self._secret, self._token), "s3", self._region).add_auth(unsigned)
+        return {name.lower(): value for name, value in unsigned.headers.items() if name.lower() != "host"}
+
+    def refused(self, headers: Mapping[str, str]) -> bool:
+        return False
+
+    def secrets(self) -> list[str]:
+        return []
+
+
+def _code(answer: Answer) -> str:
+    found = _CODE.search(answer.body[:4096])
+    return found[1].decode() if found else ""
+
+
+s3 = Connector(
+    "s3",
+    S3Settings,
+    dialect=Dialect(
+        (
+            Exceptional(
+                503, 503, "rate_limited", "SlowDown: too many requests under one prefix", frozenset({"SlowDown"})
+            ),
+            Exceptional(
+                400,
+                403,
+                "transient",
+                "RequestTimeout, or RequestTimeTooSkewed: set the clock right",
+                frozenset({"RequestTimeout", "RequestTimeTooSkewed"}),
+            ),
+            Exceptional(
+                400,
+                404,
+                "credentials_refused",
+                "the credentials have expired, or there is no such bucket",
+                frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "NoSuchBucket"}),
+            ),
+            Exceptional(412, 412, "permanent", "there is an object of this key, and it was not to be replaced"),
+        ),
+        code=_code,
+    ),
+    extra=Extra("botocore", "s3"),
+)
+
+
+@s3.action
+async def put_object(
+    call: Call,
+    *,
+    key: Key,
+    body: str | None = None,
+    body_base64: str | None = None,
+    json: Any = None,
+    content_type: str | None = None,
+    metadata: Annotated[dict[str, str], Field(max_length=50)] | None = None,
+    storage_class: Annotated[str, Field(pattern=r"^[A-Z_]{1,40}$")] | None = None,
+    replace: bool = True,
+) -> str:
+    """Write one object, at least once: a repeat writes the same object again.
+
+    Exactly one of ``body`` (text), ``body_base64`` (raw bytes) and ``json`` is written. ``key`` stays under the
+    destination's ``prefix`` whatever it holds. With ``replace: false``, an object that is there already is a refusal.
+
+    Returns:
+        The object's key.
+
+    Raises:
+        PermanentError: there is nothing to write, the key is none, or S3 refuses the object.
+        TransientError: S3 asks for fewer calls, is failing, or could not be reached.
+        CredentialsRefused: the credentials are refused or may not write here, or there is no such bucket.
+    """
+    content, default_type = _content(body, body_base64, json)
+    headers = {
+        "content-type": content_type or default_type,
+        "x-amz-content-sha256": hashlib.sha256(content).hexdigest(),
+    }
+    headers |= {f"x-amz-meta-{name.lower()}": value for name, value in (metadata or {}).items()}
+    if not all(_HEADER_TEXT.fullmatch(value) for value in headers.values()):
+        raise PermanentError("content_type or metadata holds a character that a header does not allow")
+    if storage_class is not None:
+        headers["x-amz-storage-class"] = storage_class
+    if not replace:
+        headers["if-none-match"] = "*"
+    whole = f"{call.settings.prefix}{key}"
+    await call.client.request("PUT", "/" + quote(whole, safe="/-_.~"), body=content, headers=headers)
+    return f"object {whole}"
+
+
+def _content(body: str | None, body_base64: str | None, json: Any) -> tuple[bytes, str]:
+    if sum(value is not None for value in (body, body_base64, json)) != 1:
+        raise PermanentError("an object needs one of body, body_base64 and json")
+    try:
+        if body is not None:
+            return body.encode(), "text/plain; charset=utf-8"
+        if body_base64 is not None:
+            return read_base64(body_base64, "body_base64"), "application/octet-stream"
+        return orjson.dumps(json), "application/json"
+    except (TypeError, ValueError):
+        raise PermanentError("the body cannot be encoded") from None
