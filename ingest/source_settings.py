@@ -65,8 +65,11 @@ class SourceSettings(BaseModel):
 
     @property
     def dedup_ttl_s(self) -> int:
-        """For how long an id is remembered."""
-        return parse_duration_s(self.dedup_ttl)
+        """For how long an id is remembered: without a word of the table's own, as long as the provider sends again."""
+        ttl_s = parse_duration_s(self.dedup_ttl)
+        if "dedup_ttl" in self.model_fields_set:
+            return ttl_s
+        return max(ttl_s, load_scheme(self.scheme_name).retry_window_s)
 
     @property
     def secret_envs(self) -> list[str]:

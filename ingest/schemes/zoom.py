@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import orjson
 
-from ingest.fields import text_at
-from ingest.scheme import Handshake, Identity, MalformedEvent, text_field
+from ingest.fields import value_at
+from ingest.scheme import Handshake, Identity, require_text, text_field
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, require_fresh
 
 KEPT_HEADERS = ("x-zm-request-timestamp", "x-zm-trackingid")
@@ -41,9 +41,7 @@ def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: flo
     """
     if not isinstance(body, dict) or body.get("event") != "endpoint.url_validation":
         return None
-    token = text_at(body, "payload.plainToken", required=True)
-    if token is None:
-        raise MalformedEvent("the field payload.plainToken is missing")
+    token = require_text(value_at(body, "payload.plainToken"), "the field payload.plainToken")
     encrypted = hmac_sha256_hex(secret, token.encode()).decode()
     return Handshake(orjson.dumps({"plainToken": token, "encryptedToken": encrypted}), "application/json")
 

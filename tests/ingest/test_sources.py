@@ -192,3 +192,14 @@ def test_a_rate_limit_lets_a_burst_of_a_second_pass_and_then_its_rate() -> None:
 def test_keys_go_where_kafkas_clients_put_them(key: bytes) -> None:
     assert murmur2(key) == kafkas_murmur2(key) & 0xFFFFFFFF
     assert partition_of(key, [0, 1, 2], []) == (kafkas_murmur2(key) & 0x7FFFFFFF) % 3
+
+
+def test_an_id_is_remembered_as_long_as_the_provider_sends_again_unless_the_table_says_more() -> None:
+    def ttl_s(scheme: str, **keys: object) -> int:
+        return source_model_for(scheme).model_validate({"scheme": scheme, "secret_env": "SECRET", **keys}).dedup_ttl_s
+
+    assert ttl_s("github") == 7 * 24 * 3600
+    assert ttl_s("docusign") == 15 * 24 * 3600
+    assert ttl_s("docusign", dedup_ttl="20d") == 20 * 24 * 3600
+    with pytest.raises(ValueError, match="may send an event again"):
+        ttl_s("docusign", dedup_ttl="7d")
