@@ -79,9 +79,9 @@ class System:
         await self.ready(process)
         return process
 
-    def start_worker(self, name: str = "w1", *options: str) -> HeadraceProcess:
-        """Start a worker with the data directory ``name``."""
-        return self._launch("worker", "--data-dir", self.directory / name, *options, name=name)
+    def start_worker(self, name: str = "w1", *options: str, admin_port: int = 0) -> HeadraceProcess:
+        """Start a worker with the data directory ``name``; ``admin_port`` 0 takes a free one."""
+        return self._launch("worker", "--data-dir", self.directory / name, *options, name=name, admin_port=admin_port)
 
     async def worker(self, name: str = "w1", *options: str) -> HeadraceProcess:
         """Start a worker and return when it is ready."""
@@ -123,8 +123,8 @@ class System:
         except aiohttp.ClientError:
             return 0, ""
 
-    def _launch(self, command: str, *options: object, name: str = "") -> HeadraceProcess:
-        port = free_port()
+    def _launch(self, command: str, *options: object, name: str = "", admin_port: int = 0) -> HeadraceProcess:
+        port = admin_port or free_port()
         process = self._start(
             command, "--admin-port", str(port), *map(str, options), env=self.env, cwd=self.directory, name=name
         )
