@@ -43,6 +43,7 @@ class IngestOptions:
     admin_port: int = 8081
     processes: int = 1
     in_flight_max: int = 1000  # in each process
+    drain_notice_s: float = 0.0  # how long events are accepted after /readyz said that they soon are not
 
 
 class IngestProcess:
@@ -53,6 +54,7 @@ class IngestProcess:
     ) -> None:
         self._settings = settings
         self._processes = options.processes
+        self._drain_notice_s = options.drain_notice_s
         self._body_bytes_max = table.body_bytes_max
         self._table = table
         self._spooled: SpooledPublisher | None = None
@@ -85,6 +87,8 @@ class IngestProcess:
                 finally:
                     self.stopping = True
                     self.metrics.ready.set(0)
+                    self.server.announce_end()
+                    await asyncio.sleep(self._drain_notice_s)
         finally:
             reporter.cancel()
             self.metrics.ready.set(0)

@@ -135,6 +135,7 @@ class Supervisor:
         shared += ["--log-format", settings.log_format, "--log-level", settings.log_level]
         ingest = ["ingest", "--port", str(options.port), "--admin-port", str(options.admin_port)]
         ingest += ["--ingest-processes", str(options.ingest_processes), "--data-dir", str(settings.data_dir)]
+        ingest += ["--drain-notice-s", "0"]  # nobody else would take over
         self.ingest = Child("ingest", [*ingest, *shared], environ)
         for number in range(options.workers):
             worker = ["worker", "--admin-port", str(options.admin_port + 1 + number)]

@@ -18,6 +18,7 @@ _HEAD_TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nServer: headrace\r\nConnection: close\r\n"
     b'Content-Length: 86\r\n\r\n{"error":"request_timeout","detail":"The head of the request did not arrive in time."}'
 )
+QUEUED_S = 0.1
 LINGER_S = 5.0  # a client that still sends what was refused gets to read why
 
 log = structlog.get_logger("ingest")
@@ -131,7 +132,26 @@ async def listening(
     try:
         yield
     finally:
+        queue = sock.dup()  # keeps the socket's queue while nobody accepts from it
         with contextlib.suppress(RuntimeError):
             await site.stop()
+        await _accept_queued(queue, server)
         await asyncio.shield(drain())
         await runner.cleanup()
+
+
+async def _accept_queued(queue: socket.socket, server: _Server) -> None:
+    """Accept what waits in ``queue``, and close it: what came between the two, some microseconds, is reset."""
+    accepted: list[socket.socket] = []
+    queue.setblocking(False)
+    with contextlib.suppress(OSError):  # BlockingIOError: nobody waits
+        while True:
+            accepted.append(queue.accept()[0])
+    queue.close()
+    loop = asyncio.get_running_loop()
+    for connection in accepted:
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):  # gone meanwhile
+            await loop.connect_accepted_socket(server, connection)
+    if accepted:
+        await asyncio.sleep(QUEUED_S)  # what they have sent is read, and counts as in flight

@@ -112,7 +112,10 @@ class IngestServer:
                 keepalive_timeout_s=self.limits.keepalive_timeout_s,
                 drain=self._drain,
             ):
-                yield
+                try:
+                    yield
+                finally:
+                    self.announce_end()
         finally:
             for task in tasks:
                 task.cancel()
@@ -238,9 +241,12 @@ class IngestServer:
             await asyncio.sleep(INTERVAL_S)
             self._admission.judge(max(0.0, self._monotonic_s() - due_s))
 
-    async def _drain(self) -> None:
-        """Return when nothing is in flight. Meanwhile each connection is closed with its next answer."""
+    def announce_end(self) -> None:
+        """Close each connection with its next answer from now on; go on accepting new ones."""
         self._draining = True
+
+    async def _drain(self) -> None:
+        """Return when nothing is in flight any more, or after the drain's bound."""
         deadline_s = self._monotonic_s() + self.limits.drain_timeout_s
         while self._unanswered and self._monotonic_s() < deadline_s:  # noqa: ASYNC110 - an event would cost each request
             await asyncio.sleep(0.01)

@@ -31,6 +31,13 @@ _PORT = click.IntRange(0, 65535)
     type=click.IntRange(1, 100_000),
     help="Requests that one process answers at once; beyond it the answer is 503.",
 )
+@click.option(
+    "--drain-notice-s",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="How long to go on accepting after SIGTERM, while /readyz already says no.",
+)
 @with_settings
 def command(
     settings: Settings,
@@ -41,6 +48,7 @@ def command(
     admin_port: int,
     ingest_processes: int,
     in_flight_max: int,
+    drain_notice_s: float,
 ) -> None:
     """Accept webhooks until SIGTERM: verify each, keep it in Kafka, and answer.
 
@@ -51,5 +59,5 @@ def command(
     from headrace.ingest_command import run_ingest
     from headrace.ingest_process import IngestOptions
 
-    options = IngestOptions(host, port, admin_host, admin_port, ingest_processes, in_flight_max)
+    options = IngestOptions(host, port, admin_host, admin_port, ingest_processes, in_flight_max, drain_notice_s)
     sys.exit(uvloop.run(run_ingest(settings, options)))

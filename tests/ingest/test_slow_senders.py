@@ -112,6 +112,7 @@ async def test_a_slow_body_does_not_count_as_in_flight_and_a_drain_waits_for_it(
         writer.write(post(b"{}").removesuffix(b"}"))
         await eventually(lambda: port.server._unanswered == 1)
         assert (await port.raw(post(b"{}")))[0] == 200
+        port.server.announce_end()
         draining = asyncio.create_task(port.server._drain())
         await asyncio.sleep(0.1)
         assert not draining.done()
