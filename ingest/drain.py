@@ -61,15 +61,22 @@ class Drain:
         """Drain until cancelled; what waits then stays."""
         try:
             while True:
-                await self._adopt()
-                for spool in list(self.spools()):
-                    await self.drain(spool)
-                await self._give_up_empty()
-                await self._wait()
+                try:
+                    await self._round()
+                except Exception:  # whatever it is, it must not end the drain: the spool would fill
+                    log.exception("drain_failed")
+                    await self._sleep(IDLE_S)
         finally:
             for spool, claim in self._adopted.items():
                 await spool.close()
                 claim.release()
+
+    async def _round(self) -> None:
+        await self._adopt()
+        for spool in list(self.spools()):
+            await self.drain(spool)
+        await self._give_up_empty()
+        await self._wait()
 
     async def drain(self, spool: Spool) -> None:
         """Publish what ``spool`` holds now; end early when Kafka acknowledges nothing.

@@ -6,12 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+import structlog
+
 from ingest.metrics import IngestMetrics
 from ingest.spool import Spool, SpoolBroken
 
 INTERVAL_S = 1.0
 FILLING_RATIO = 0.5  # told once; with room left, so that what tells it finds a place in the spool itself
 CALM_RATIO = 0.25  # below it, filling up is news again
+
+log = structlog.get_logger("ingest")
 
 
 class SpoolWatch:
@@ -33,7 +37,10 @@ class SpoolWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # gauges that stand still would hide a spool that fills
+                log.exception("spool_watch_failed")
             await self._sleep(INTERVAL_S)
 
     async def look(self) -> None:

@@ -342,6 +342,7 @@ async def spool_through_an_outage(
     kill_ingest: bool,
     processes: int = 1,
     connections: int = 32,
+    settle_s: float = 120,
 ) -> Ledger:
     """Take the broker away under load, with a spool; kill ingest in the middle: all that got 200 is called, once."""
     system.table["ingest"] = {"spool": {"disk_free_bytes_min": 0}}
@@ -372,10 +373,10 @@ async def spool_through_an_outage(
         await eventually(lambda: list(ledger.accepted.values())[-1] is not None, 120)
 
     await while_loading(ledger, moves, connections=connections, rate=rate)
-    await eventually(lambda: _spool_is_empty(system), 120)
-    await ledger.assert_all_settled(120)
     queued = sum(receipt is None for receipt in ledger.accepted.values())
     print(f"{queued} of {len(ledger.accepted)} accepted by the spool")
+    await eventually(lambda: _spool_is_empty(system), settle_s)
+    await ledger.assert_all_settled(settle_s)
     ledger.report("outage")
     assert queued > 100
     # Nothing can be committed meanwhile: the worker may repeat what it had in work, and nothing that was spooled.

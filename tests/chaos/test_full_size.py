@@ -66,5 +66,5 @@ async def test_the_broker_away_for_a_minute_at_500_a_second_with_a_spool(
 ) -> None:
     system = make_system(own_kafka, destinations={"a": {}})
     await moves.spool_through_an_outage(
-        system, freeze=freeze, away_s=60, rate=500, kill_ingest=True, processes=processes, connections=64
+        system, freeze=freeze, away_s=60, rate=500, kill_ingest=True, processes=processes, connections=64, settle_s=300
     )  # fmt: skip

@@ -317,3 +317,20 @@ async def test_the_watch_sets_the_gauges_and_tells_once_that_the_spool_fills(tmp
             await parts.spool.put(event(number))
         await watch.look()
         assert told == [0.5, 0.6]
+
+
+async def test_a_defect_does_not_end_the_drain(tmp_path: Path) -> None:
+    async with parts_in(tmp_path) as parts:
+        await parts.spool.put(event(1))
+        answer, defects = parts.kafka.publish, [RuntimeError("a defect")]
+
+        async def publish(event: Event, *, timeout_s: float | None = None) -> Receipt:
+            if defects:
+                raise defects.pop()
+            return await answer(event)
+
+        parts.drain._publish = publish
+        running = asyncio.create_task(parts.drain.run())
+        await eventually(lambda: parts.kafka.published == ["e-1"])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
