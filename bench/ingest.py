@@ -1,6 +1,9 @@
 """How fast one ingest process accepts signed events, each answered after all in-sync replicas have it.
 
-    bench/ingest [--events 40000] [--connections 64] [--processes 1]
+    bench/ingest [--events 40000] [--connections 64] [--processes 1 2] [--overload 2000]
+
+Each number of processes is measured in the same run, with ``--connections`` and then with ``--overload`` connections:
+what is beyond the capacity is answered 503, and the rest in time.
 
 Compared to: aiohttp alone, which answers the same requests with 200 and does nothing, in one process.
 """
@@ -41,32 +44,44 @@ async def main(arguments: argparse.Namespace) -> None:
     """Measure and print."""
     async with stands.receiver(0) as url:
         alone = await load(int(url.rpartition(":")[2]), arguments.events, arguments.connections)
+    rows: dict[str, Any] = {
+        "events": arguments.events,
+        "aiohttp alone, requests a second": alone["per_s"],
+        "aiohttp alone, p50 ms": alone["p50_ms"],
+        "aiohttp alone, p99 ms": alone["p99_ms"],
+    }
     async with stands.stand(TABLE) as stand:
-        port, admin_port = free_port(), free_port()
-        options = ["--port", str(port), "--admin-port", str(admin_port)]
-        ingest = stand.start("ingest", *options, "--ingest-processes", str(arguments.processes))
-        await stands.ready(admin_port)
-        await load(port, arguments.events // 4, arguments.connections)  # the broker's JIT compiler warms up
-        before = stands.usage(ingest.pid)
-        figures = await load(port, arguments.events, arguments.connections)
-        used = stands.usage(ingest.pid)
-        rows = {
-            "events": arguments.events,
-            "connections": arguments.connections,
-            "ingest processes": arguments.processes,
-            "accepted a second": figures["per_s"],
-            "p50 ms": figures["p50_ms"],
-            "p99 ms": figures["p99_ms"],
-            "answers other than 200": sum(n for status, n in figures["statuses"].items() if status != "200"),
-            "aiohttp alone, requests a second": alone["per_s"],
-            "aiohttp alone, p50 ms": alone["p50_ms"],
-            "aiohttp alone, p99 ms": alone["p99_ms"],
-            "ingest CPU seconds per 1,000 events": (used.cpu_s - before.cpu_s) / arguments.events * 1000,
-            "ingest peak MiB": used.peak_mib,
-        }
-        stands.report("ingest", rows)
-        ingest.terminate()
-        ingest.wait()
+        for processes in arguments.processes:
+            rows.update(await measure(stand, processes, arguments))
+    stands.report("ingest", rows)
+
+
+async def measure(stand: stands.Stand, processes: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of so many ingest processes."""
+    port, admin_port = free_port(), free_port()
+    options = ["--port", str(port), "--admin-port", str(admin_port)]
+    ingest = stand.start("ingest", *options, "--ingest-processes", str(processes))
+    await stands.ready(admin_port)
+    await load(port, arguments.events // 4, arguments.connections)  # the broker's JIT compiler warms up
+    before = stands.usage(ingest.pid)
+    figures = await load(port, arguments.events, arguments.connections)
+    used = stands.usage(ingest.pid)
+    over = await load(port, arguments.events, arguments.overload)
+    ingest.terminate()
+    ingest.wait()
+    name = f"{processes} process{'es' if processes > 1 else ''}"
+    return {
+        f"{name}, {arguments.connections} connections: accepted a second": figures["per_s"],
+        f"{name}: p50 ms": figures["p50_ms"],
+        f"{name}: p99 ms": figures["p99_ms"],
+        f"{name}: answers other than 200": sum(n for status, n in figures["statuses"].items() if status != "200"),
+        f"{name}: CPU seconds per 1,000 events": (used.cpu_s - before.cpu_s) / arguments.events * 1000,
+        f"{name}: peak MiB": used.peak_mib,
+        f"{name}, {arguments.overload} connections: accepted a second": over["per_s"],
+        f"{name}, {arguments.overload} connections: p50 ms": over["p50_ms"],
+        f"{name}, {arguments.overload} connections: p99 ms": over["p99_ms"],
+        f"{name}, {arguments.overload} connections: 503": over["statuses"].get("503", 0),
+    }
 
 
 def parse() -> argparse.Namespace:
@@ -74,7 +89,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--overload", type=int, default=2000)
     return parser.parse_args()
 
 
