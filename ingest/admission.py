@@ -3,7 +3,7 @@
 Beyond that it answers 503 at once, which is a part of the work. A fixed number cannot be right: a quick machine
 serves a thousand in 100 ms, a busy one needs a second. So the limit follows what is measured, as in CoDel (RFC 8289)
 and Netflix's concurrency-limits: when the quickest request of an interval waited too long, there is a standing queue,
-and the limit falls; while it did not, the limit rises.
+and the limit falls; while it is used and there is none, it rises.
 
 Weakness: what waits in the kernel, before the request is read, is seen only as the lag of the event loop.
 """
@@ -14,6 +14,7 @@ import math
 
 TARGET_S = 0.1  # half of the 200 ms that a producer should wait: the other half is for what is not measured here
 INTERVAL_S = 0.1  # between two judgements, as in CoDel: longer than an ordinary answer takes
+START = 250  # what a slow process answers within the target; the first wave of an overload is no larger
 FLOOR = 20  # with so few in flight nobody waits for another: what takes long then is Kafka itself
 FALL, RISE = 0.8, 1.1  # down from 1,000 to the floor within 2 s, and up again within 4 s
 
@@ -23,7 +24,7 @@ class Admission:
 
     def __init__(self, in_flight_max: int) -> None:
         self._in_flight_max = in_flight_max
-        self._limit = float(in_flight_max)
+        self._limit = float(min(START, in_flight_max))
         self._floor = min(FLOOR, in_flight_max)
         self._quickest_s = math.inf
         self._peak = 0
@@ -52,7 +53,8 @@ class Admission:
         answered = math.isfinite(quickest_s)
         waited_s = standing_lag_s + (quickest_s - self._base_s if answered else 0.0)
         if waited_s <= TARGET_S:
-            self._limit = min(self._limit * RISE, float(self._in_flight_max))
+            if 2 * peak >= self.limit:  # else it would rise untried, and let all of a sudden wave in
+                self._limit = min(self._limit * RISE, float(self._in_flight_max))
             self._base_s = min(self._base_s, quickest_s)
             return
         if answered and self.limit <= self._floor:

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from ingest.admission import FLOOR, TARGET_S, Admission
+from ingest.admission import FLOOR, START, TARGET_S, Admission
+
+
+def risen(in_flight_max: int = 1000) -> Admission:
+    """Return one whose limit has risen to its bound."""
+    admission = Admission(in_flight_max)
+    while admission.limit < in_flight_max:
+        interval(admission, in_flight=admission.limit, quickest_s=0.001)
+    return admission
 
 
 def interval(admission: Admission, *, in_flight: int, quickest_s: float | None, lag_s: float = 0.0) -> bool:
@@ -16,35 +24,43 @@ def interval(admission: Admission, *, in_flight: int, quickest_s: float | None, 
 def test_without_a_queue_the_limit_is_the_configured_one() -> None:
     admission = Admission(1000)
     for _ in range(100):
-        assert interval(admission, in_flight=999, quickest_s=0.02)
+        assert interval(admission, in_flight=admission.limit - 1, quickest_s=0.02)
+    assert admission.limit == 1000
     assert not admission.admits(1000)
 
 
-def test_a_standing_queue_lowers_the_limit_and_its_end_raises_it() -> None:
+def test_a_limit_that_is_not_used_does_not_rise() -> None:
     admission = Admission(1000)
+    for _ in range(100):
+        interval(admission, in_flight=10, quickest_s=0.001)
+    assert admission.limit == START
+
+
+def test_a_standing_queue_lowers_the_limit_and_its_end_raises_it() -> None:
+    admission = risen(1000)
     for _ in range(5):
         interval(admission, in_flight=1000, quickest_s=2 * TARGET_S)
     assert admission.limit < 500
     for _ in range(50):
-        interval(admission, in_flight=10, quickest_s=0.01)
+        interval(admission, in_flight=admission.limit, quickest_s=0.01)
     assert admission.limit == 1000
 
 
 def test_the_first_step_starts_from_what_is_in_flight() -> None:
-    admission = Admission(100_000)
+    admission = risen(100_000)
     interval(admission, in_flight=500, quickest_s=2 * TARGET_S)
     assert admission.limit == 400
 
 
 def test_one_slow_request_is_no_queue() -> None:
-    admission = Admission(1000)
+    admission = risen(1000)
     admission.accepted(5.0)
     interval(admission, in_flight=100, quickest_s=0.01)
     assert admission.limit == 1000
 
 
 def test_a_loop_that_lags_is_a_queue_and_one_late_wake_up_is_none() -> None:
-    admission = Admission(1000)
+    admission = risen(1000)
     interval(admission, in_flight=1000, quickest_s=0.01, lag_s=1.0)
     assert admission.limit == 1000
     interval(admission, in_flight=1000, quickest_s=None, lag_s=1.0)
@@ -52,7 +68,7 @@ def test_a_loop_that_lags_is_a_queue_and_one_late_wake_up_is_none() -> None:
 
 
 def test_a_kafka_that_is_slow_by_itself_is_not_taken_for_a_queue() -> None:
-    admission = Admission(1000)
+    admission = risen(1000)
     limits = []
     for _ in range(100):
         interval(admission, in_flight=1000, quickest_s=0.3)
@@ -66,7 +82,7 @@ def test_a_kafka_that_is_slow_by_itself_is_not_taken_for_a_queue() -> None:
 
 
 def test_nothing_answered_says_nothing() -> None:
-    admission = Admission(1000)
+    admission = risen(1000)
     interval(admission, in_flight=900, quickest_s=None)
     assert admission.limit == 1000
 
