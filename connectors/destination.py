@@ -31,10 +31,12 @@ from connectors.rate_limit import RateLimiter
 from connectors.retry import call_with_retries
 from connectors.settings import rate_per_s
 from connectors.tracing import Tracing
+from connectors.turns import Turns
 
 __all__ = ["Destination", "Interrupted", "Settled"]
 
 FAILURES_KEPT = 3
+KEPT_PART = 10  # one slot in ten is kept for each kind of call
 CLOSE_S_MAX = 5.0
 MADE_CHARS_MAX = 200
 DELIVERY_ID_CHARS = 64  # what follows in an idempotency key is a replay's number
@@ -97,7 +99,7 @@ class Destination:
         self.breaker = CircuitBreaker(
             circuit.failures, circuit.open_s, now=now, sleep=sleep, on_change=self._circuit_changed
         )
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = Turns(settings.concurrency)
         self._interruption = Interruption()
         self._prepared: Resource | None = None
         self.in_flight = 0
@@ -143,6 +145,10 @@ class Destination:
         """Take the part of the rate that belongs to ``numerator`` partitions of ``denominator``."""
         self.limiter.share(numerator, denominator)
 
+    def prioritize(self) -> None:
+        """Keep a tenth of the slots, at least one of two, for calls of high priority, and as many for the others."""
+        self._slots.keep(max(1, self.settings.concurrency // KEPT_PART) if self.settings.concurrency > 1 else 0)
+
     def interrupt_backoff(self) -> None:
         """Make every wait (slot, rate, circuit, backoff) of the calls made so far end with `Interrupted`.
 
@@ -157,13 +163,18 @@ class Destination:
         *,
         idempotency_key: str,
         before_attempt: Callable[[], Awaitable[None]],
+        high: bool = False,
+        in_place: bool = False,
     ) -> Settled:
         """Carry out one round: up to ``retry.attempts`` calls of ``action``, with backoff in place.
+
+        ``high`` goes before other calls to slot and rate.
 
         Before each attempt it waits for a slot, the circuit and the rate, which uses no attempt, and then awaits
         ``before_attempt`` immediately before the call: what that raises abandons the round and propagates untouched.
         A backoff holds no slot. An attempt is bounded by ``timeout_s`` in all. A destination that asks for a longer
-        wait than the longest backoff gets it from the caller: the round ends at once.
+        wait than the longest backoff gets it from the caller: the round ends at once, but with ``in_place``, where it
+        is waited out.
 
         Raises:
             PermanentError: refused for good, or the parameters do not fit the action.
@@ -177,7 +188,8 @@ class Destination:
         if chosen is None:
             raise PermanentError(f"the connector {self._connector.name} has no action {action!r}")
         arguments = chosen.read(parameters)
-        return await _Round(self, chosen, arguments, idempotency_key, before_attempt).run()
+        round_ = _Round(self, chosen, arguments, idempotency_key, before_attempt, high=high)
+        return await round_.run(in_place=in_place)
 
     def _block(self, wait_s: float) -> None:
         if self.limiter.block_for(wait_s):
@@ -202,6 +214,7 @@ class _Round:
         "_attempts",
         "_before_attempt",
         "_failures",
+        "_high",
         "_key",
         "_made",
         "_period",
@@ -215,8 +228,11 @@ class _Round:
         arguments: dict[str, Any],
         key: str,
         before_attempt: Callable[[], Awaitable[None]],
+        *,
+        high: bool,
     ) -> None:
         self._at = at
+        self._high = high
         self._action = action
         self._arguments = arguments
         self._key = key
@@ -227,11 +243,10 @@ class _Round:
         self._status: int | None = None
         self._made = ""
 
-    async def run(self) -> Settled:
+    async def run(self, *, in_place: bool) -> Settled:
+        retry, random = self._at.settings.retry, self._at._random
         try:
-            await call_with_retries(
-                self._attempt, self._at.settings.retry, sleep=self._back_off, random=self._at._random
-            )
+            await call_with_retries(self._attempt, retry, sleep=self._back_off, random=random, in_place=in_place)
         except CallError as error:
             error.attempts = self._attempts
             error.failures = tuple(self._failures)
@@ -253,7 +268,7 @@ class _Round:
             raise
         finally:
             self._at.in_flight -= 1
-            self._at._slots.release()
+            self._at._slots.give_back(self._high)
         if error is not None:
             self._at._last_failure = str(error)
         _report(admission, error)
@@ -264,18 +279,18 @@ class _Round:
     async def _enter(self) -> Admission:
         """Wait for a slot, the circuit and the rate; on return the slot is held."""
         async with self._at._interruption.interruptible(self._period):
-            await self._at._slots.acquire()
+            await self._at._slots.take(self._high)
             try:
                 return await self._admit()
             except BaseException:
-                self._at._slots.release()
+                self._at._slots.give_back(self._high)
                 raise
 
     async def _admit(self) -> Admission:
         while True:
             admission = await self._at.breaker.admit()
             try:
-                waited_s = await self._at.limiter.acquire()
+                waited_s = await self._at.limiter.acquire(high=self._high)
             except BaseException:
                 admission.abandoned()
                 raise

@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from connectors.turns import Turns
+
 BLOCK_S_MAX = 3600.0  # then a call finds out whether the service still means it
 RECHECK_S = 1.0  # a wait looks again this often, since share and block may change under it
 _SLACK = 1e-9
@@ -37,7 +39,7 @@ class RateLimiter:
         self._tokens = 0.0
         self._filled_s = now()
         self._blocked_until_s = self._filled_s
-        self._turn = asyncio.Lock()  # first come, first served; and only the first sleeps
+        self._turns = Turns(1)  # first come, first served, high priority before; and only the first sleeps
 
     @property
     def rate_per_s(self) -> float | None:
@@ -78,14 +80,17 @@ class RateLimiter:
         self._blocked_until_s = max(self._blocked_until_s, self._now() + min(max(seconds, 0.0), BLOCK_S_MAX))
         return was_free and self.blocked_s > 0
 
-    async def acquire(self) -> float:
+    async def acquire(self, *, high: bool = False) -> float:
         """Wait for leave to call, and return the seconds waited. A cancelled wait takes nothing."""
         if self._whole_rate_per_s is None and self._blocked_until_s <= self._now():
             return 0.0
         started_s = self._now()
-        async with self._turn:
+        await self._turns.take(high)
+        try:
             while (wait_s := self._take()) > 0:
                 await self._sleep(min(wait_s, RECHECK_S))
+        finally:
+            self._turns.give_back(high)
         return self._now() - started_s
 
     def _take(self) -> float:

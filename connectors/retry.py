@@ -21,9 +21,14 @@ def backoff_s(failures: int, settings: RetrySettings, *, random: Callable[[], fl
     return floor + random() * (min(high, 2 * floor) - floor)
 
 
-def is_worth_waiting(error: BaseException, settings: RetrySettings) -> bool:
-    """Return whether to wait in place: the failure is transient, and asks for no more than the longest backoff."""
-    return isinstance(error, TransientError) and (error.retry_after_s or 0.0) <= settings.backoff_s[1]
+def is_worth_waiting(error: BaseException, settings: RetrySettings, *, in_place: bool = False) -> bool:
+    """Return whether to wait in place: the failure is transient, and asks for no more than the longest backoff.
+
+    With ``in_place`` it may ask for any wait.
+    """
+    if not isinstance(error, TransientError):
+        return False
+    return in_place or (error.retry_after_s or 0.0) <= settings.backoff_s[1]
 
 
 async def call_with_retries(
@@ -32,8 +37,11 @@ async def call_with_retries(
     *,
     sleep: Callable[[float], Awaitable[None]],
     random: Callable[[], float] = random_module.random,
+    in_place: bool = False,
 ) -> T:
     """Return what ``attempt`` returns, after at most ``settings.attempts`` calls of it.
+
+    ``in_place`` waits as long as a failure asks for, however long that is.
 
     Raises:
         Whatever the last attempt, or ``sleep``, raised.
@@ -41,7 +49,7 @@ async def call_with_retries(
     try:
         return await attempt()  # most calls end here: tenacity, which costs 24 µs a call, sees failures only
     except TransientError as error:
-        if settings.attempts == 1 or not is_worth_waiting(error, settings):
+        if settings.attempts == 1 or not is_worth_waiting(error, settings, in_place=in_place):
             raise
         first = error
 
@@ -60,7 +68,7 @@ async def call_with_retries(
     retrying = AsyncRetrying(
         stop=stop_after_attempt(settings.attempts),
         wait=wait_s,
-        retry=retry_if_exception(lambda error: is_worth_waiting(error, settings)),
+        retry=retry_if_exception(lambda error: is_worth_waiting(error, settings, in_place=in_place)),
         sleep=sleep,
         reraise=True,
     )

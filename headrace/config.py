@@ -70,6 +70,11 @@ class RoutingTable:
         return [OWN_SOURCE, SCHEDULES_SOURCE] if self.schedules else [OWN_SOURCE]
 
     @property
+    def prioritized(self) -> frozenset[str]:
+        """The destinations that a route of high priority leads to."""
+        return frozenset(route.to for route in self.routes if route.priority == "high")
+
+    @property
     def delays_s(self) -> list[int]:
         """Every delay of any destination, each once, ascending."""
         return sorted({delay for settings in self.destinations.values() for delay in settings.delays_s})
@@ -128,6 +133,9 @@ def _declared(table: Mapping[str, object]) -> Declared:
     scheduled = [SCHEDULES_SOURCE] if table.get("schedules") else []
     return Declared(
         sources=[*sources, *scheduled] if isinstance(sources, dict) else None,
+        partitioned=[name for name, entry in sources.items() if isinstance(entry, dict) and entry.get("partition_by")]
+        if isinstance(sources, dict)
+        else [],
         connectors={name: _connector_name(settings) for name, settings in destinations.items()}
         if isinstance(destinations, dict)
         else None,

@@ -107,7 +107,7 @@ def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str, int
         return []
     expected = []
     for route in routes:
-        whole = Delivery(found.event, found.receipt, route.name, route.destination)
+        whole = Delivery.along(route, found.event, found.receipt)
         try:
             deliveries = split(whole, route, scope) if route.matches(scope) else []
         except ExpressionError:

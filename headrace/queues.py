@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,8 +59,12 @@ class DestinationQueues:
         """The queues at work, by destination."""
         return self._queues
 
-    async def change(self, wanted: Mapping[str, DestinationSettings]) -> None:
+    async def change(
+        self, wanted: Mapping[str, DestinationSettings], *, prioritized: Collection[str] = frozenset()
+    ) -> None:
         """Bring the queues in line with ``wanted``: all of it, or nothing.
+
+        ``prioritized`` are the destinations that a route of high priority leads to.
 
         A destination whose settings are the same goes on undisturbed.
 
@@ -68,7 +72,7 @@ class DestinationQueues:
             DestinationUnusable: one cannot work; everything is as before.
             SecretError: a secret is missing; everything is as before.
         """
-        news = {name: settings for name, settings in wanted.items() if self._differs(name, settings)}
+        news = {name: settings for name, settings in wanted.items() if self._differs(name, settings, prioritized)}
         gone = self._queues.keys() - wanted.keys()
         opened: dict[str, Destination] = {}
         around = self._around
@@ -82,7 +86,7 @@ class DestinationQueues:
         for name in gone:
             around.metrics.paused.remove(name)
             around.connector_metrics.circuit_open.remove(name)
-        await _together(self._start(destination) for destination in opened.values())
+        await _together(self._start(one, prioritized=one.name in prioritized) for one in opened.values())
 
     async def stop(self) -> None:
         """Drain and stop every queue."""
@@ -98,8 +102,11 @@ class DestinationQueues:
         """Return the destinations whose consumers have not joined their groups yet."""
         return sorted(name for name, queue in self._queues.items() if not queue.joined())
 
-    def _differs(self, name: str, settings: DestinationSettings) -> bool:
-        return name not in self._queues or self._queues[name].destination.settings != settings
+    def _differs(self, name: str, settings: DestinationSettings, prioritized: Collection[str]) -> bool:
+        queue = self._queues.get(name)
+        if queue is None or queue.destination.settings != settings:
+            return True
+        return name in prioritized and not queue.prioritized
 
     async def _open(self, name: str, settings: DestinationSettings) -> Destination:
         around = self._around
@@ -120,7 +127,7 @@ class DestinationQueues:
             raise DestinationUnusable(f"destination {name}: {error}") from error
         return destination
 
-    async def _start(self, destination: Destination) -> None:
+    async def _start(self, destination: Destination, *, prioritized: bool) -> None:
         around, name = self._around, destination.name
         queue = DestinationQueue(
             destination,
@@ -133,6 +140,7 @@ class DestinationQueues:
             herald=around.herald,
             metrics=around.metrics,
             tracing=around.tracing,
+            prioritized=prioritized,
         )
         for limit in queue.used_ratios():
             capacity = around.metrics.capacity_used_ratio.labels(f"{limit}:{name}")

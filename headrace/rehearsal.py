@@ -60,7 +60,7 @@ def _rehearse(
         yield Rehearsed(route.name, action, FAILED, reason=mask.text(f"the condition cannot be evaluated: {error}"))
         return
     try:
-        deliveries = split(Delivery(event, Receipt(event.source, 0, 0), route.name, route.destination), route, scope)
+        deliveries = split(Delivery.along(route, event, Receipt(event.source, 0, 0)), route, scope)
     except ExpressionError as error:
         yield Rehearsed(route.name, action, FAILED, reason=mask.text(f"the items cannot be told: {error}"))
         return

@@ -19,10 +19,12 @@ from streams.routing import EVERY_SOURCE, RouteSettings, mapping_names
 class Declared:
     """What the table declares, valid or not; ``None`` if it cannot be told.
 
-    ``connectors`` maps each destination to its connector, or to ``None`` if that is unknown.
+    ``connectors`` maps each destination to its connector, or to ``None`` if that is unknown. ``partitioned`` are the
+    sources with ``partition_by``.
     """
 
     sources: list[str] | None
+    partitioned: list[str]
     connectors: Mapping[str, str | None] | None
 
 
@@ -52,6 +54,7 @@ def check_routes(value: object, declared: Declared, findings: Findings) -> tuple
 
 def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, findings: Findings) -> None:
     _check_sources(route.get("source"), declared, (*keys, "source"), findings)
+    _check_order(route, declared, keys, findings)
     when = route.get("when")
     if isinstance(when, str):
         _check_expression(Expression, when, (*keys, "when"), findings)
@@ -67,6 +70,17 @@ def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, fi
     action = _action(route, declared, keys, findings)
     if action is not None and isinstance(mapping, dict):
         _check_parameters(action, mapping, keys, findings)
+
+
+def _check_order(route: Mapping[str, object], declared: Declared, keys: Keys, findings: Findings) -> None:
+    if route.get("ordered") is not True or declared.sources is None:
+        return
+    source = route.get("source")
+    taken = declared.sources if source == EVERY_SOURCE else [name for _, name in leaves(source, ())]
+    without = [str(name) for name in taken if name not in declared.partitioned]
+    if without:
+        message = f"an ordered route needs partition_by on its source: {', '.join(without)} has none"
+        findings.add((*keys, "ordered"), message, "partition_by says which events must stay in order")
 
 
 def _check_sources(value: object, declared: Declared, keys: Keys, findings: Findings) -> None:

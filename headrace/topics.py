@@ -36,6 +36,7 @@ def topic_specs(settings: Settings, table: RoutingTable) -> list[TopicSpec]:
         settings.topic_names,
         sources={name: source.body_bytes_max for name, source in table.sources.items()},
         destinations=table.destinations,
+        prioritized=table.prioritized,
         delays_s=table.delays_s,
         dedup_ttl_s_max=table.dedup_ttl_s_max,
         partitions=settings.partitions,

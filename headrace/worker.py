@@ -199,7 +199,7 @@ class Worker:
             stack.push_async_callback(herald.stop)
             self.queues = DestinationQueues(self._surroundings(producer, herald))
             stack.push_async_callback(self.queues.stop)
-            await self.queues.change(self.table.destinations)
+            await self.queues.change(self.table.destinations, prioritized=self.table.prioritized)
         self._spawn(stack, "watchdog", self._watch_progress())
 
     async def _start_retries(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
@@ -310,7 +310,7 @@ class Worker:
                     raise ReloadRefused("the first schedule needs a restart of the workers")
                 await ensure_topics(self.settings, table)
                 if self.queues is not None:
-                    await self.queues.change(table.destinations)
+                    await self.queues.change(table.destinations, prioritized=table.prioritized)
             except REFUSALS as error:
                 log.error("reload_refused", error="; ".join(one_line(error)))
                 return
@@ -348,6 +348,7 @@ class Worker:
             self.names,
             sources=self.table.dedup_ttl_s,
             destinations=self.table.destinations,
+            prioritized=self.table.prioritized,
             delays_s=self._delays_s(),
         )
 
@@ -358,6 +359,7 @@ class Worker:
         if not self.delivers:
             return []
         queues = [self.names.deliveries(name) for name in self.table.destinations]
+        queues += [self.names.deliveries(name, high=True) for name in self.table.prioritized]
         return queues + [self.names.retries(delay_s) for delay_s in self._delays_s()]
 
     async def _watch_progress(self) -> None:
@@ -367,8 +369,7 @@ class Worker:
             await asyncio.sleep(WATCH_INTERVAL_S)
             states = {}
             for queue in self.queues.all.values() if self.queues is not None else ():
-                depth = self.exporter.depths.get(queue.topic)
-                states[queue.topic] = (depth is not None and queue.has_due_work(depth), queue.progress)
+                states[queue.topic] = (queue.has_due_work(self.exporter.depths), queue.progress)
             if self.fan_out is not None:
                 fan_out = self.fan_out.progress()
                 states["fan-out"] = (fan_out.due, fan_out.advanced)

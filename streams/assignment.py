@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
+from streams.chains import Chains
 from streams.dead_letter import LETTER_HEADER
 from streams.membership import Membership
 from streams.offsets import CommitPoint, Progress
@@ -64,9 +65,8 @@ class RecentCopies:
             self._known.pop(copy, None)
 
 
-def copy_of(headers: Iterable[tuple[str, bytes]]) -> tuple[bytes | None, ...] | None:
+def copy_of(fields: Mapping[str, bytes]) -> tuple[bytes | None, ...] | None:
     """Return what identical copies of a delivery share, or ``None`` for a record that is no delivery."""
-    fields = dict(headers)
     if "headrace-receipt" not in fields or LETTER_HEADER in fields:
         return None
     return tuple(fields.get(name) for name in _SHARED_BY_COPIES)
@@ -83,14 +83,15 @@ class Assignment:
         self.generation = generation
         self.tasks: set[asyncio.Task[None]] = set()
         self.copies = {part: RecentCopies() for part in progress}
+        self.chains = Chains()
         self.dirty = asyncio.Event()
         self.committed: dict[TopicPartition, CommitPoint] = {}
         self.draining = False
         self.over = False
 
-    def open_partitions(self) -> list[TopicPartition]:
-        """Return the partitions of which another record may be taken."""
-        return [part for part, progress in self.progress.items() if progress.has_room]
+    def open_partitions(self, topic: str) -> list[TopicPartition]:
+        """Return the topic's partitions of which another record may be taken."""
+        return [part for part, progress in self.progress.items() if part.topic == topic and progress.has_room]
 
     def news(self) -> dict[TopicPartition, CommitPoint]:
         """Return the commit points that have changed since they were committed."""

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError
+from connectors.errors import CallError, CredentialsRefused, PermanentError, RateLimited, TransientError
 from streams import outcome as outcomes
 from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
@@ -154,13 +154,14 @@ class _Round:
         if route is None:
             # A worker with a newer routing table may have fanned it out: wait for ours before giving up.
             error = TransientError(f"the routing table has no route {self.delivery.route!r}")
-            await self._postpone(error, stage="route")
+            await self._postpone(error, stage="route", ordered=self.delivery.ordered)
             return
         self.route_label = route.name
         if route.destination != self.around.destination:
             # The route was given another destination after fan-out: its queue, limits and circuit apply.
-            moved = replace(self.delivery, destination=route.destination)
-            await self.around.send(moved.to_record(self.around.names.deliveries(route.destination)))
+            moved = replace(self.delivery, destination=route.destination, high=route.high, ordered=route.ordered)
+            topic = self.around.names.deliveries(route.destination, high=route.high)
+            await self.around.send(moved.to_record(topic))
             return
         if self.delivery.event.about == route.destination:
             # Fan-out passes over it: the route was given this destination since.
@@ -220,7 +221,9 @@ class _Round:
                 return
             except TransientError as error:
                 self.delivery = self.delivery.after_failure(error, now_ms=self._now_ms())
-                await self._postpone(error, stage="retry")
+                if route.ordered and isinstance(error, RateLimited):
+                    continue  # it asks for time, not for another order: the whole destination waits until it may go
+                await self._postpone(error, stage="retry", ordered=route.ordered)
                 return
             else:
                 await self._finish(
@@ -228,9 +231,10 @@ class _Round:
                 )
                 return
 
-    async def _postpone(self, error: TransientError, *, stage: str) -> None:
+    async def _postpone(self, error: TransientError, *, stage: str, ordered: bool) -> None:
         delays_s = self.around.delays_s
-        if self.delivery.round >= len(delays_s):
+        # What comes back later is no longer in order: an ordered delivery has its attempts in place, and no others.
+        if ordered or self.delivery.round >= len(delays_s):
             await self._bury(stage, error)
             return
         wait_s = max(float(delays_s[self.delivery.round]), error.retry_after_s or 0.0)

@@ -4,15 +4,19 @@ In the manner of Confluent's Parallel Consumer: a record is taken when there is 
 and marked settled when all that follows from it is acknowledged. Commits carry the settled prefix and, as metadata,
 the settled offsets beyond it (`streams.offsets`), so that the next owner repeats nothing but what was in flight.
 
-Bounds: ``IN_WORK_PER_SLOT`` records for each call that may be in flight, ``BODY_BYTES_IN_WORK_MAX`` of bodies, and
-`offsets.WINDOW` offsets from the prefix to the newest record of a partition.
+A destination that a route of high priority leads to has a second topic, whose records have room, slots and turns of
+their own. A record of an ordered route waits for the earlier ones of its key (`streams.chains`).
+
+Bounds, for each of the two topics: ``IN_WORK_PER_SLOT`` records for each call that may be in flight, ``CHAINED_MAX``
+that wait for others of their key, ``BODY_BYTES_IN_WORK_MAX`` of bodies, and `offsets.WINDOW` offsets from the prefix to
+the newest record of a partition.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -23,6 +27,8 @@ from aiokafka.structs import OffsetAndMetadata
 from connectors.destination import Destination, Interrupted
 from streams.assignment import Abandoned, Assignment, Commits, copy_of
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
+from streams.chains import Link
+from streams.delivery import ORDERED_HEADER
 from streams.depths import Depth
 from streams.event import format_time
 from streams.herald import Herald
@@ -38,6 +44,8 @@ from streams.topics import TopicNames
 from streams.tracing import Tracing
 
 IN_WORK_PER_SLOT = 4  # those beyond the slots wait out a backoff or a limit
+CHAINED_MAX = 1024
+ROUTE_WAIT_S = 30.0  # an ordered delivery of a route that this worker does not know yet: while a reload goes round
 BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
 TAKEN_AT_ONCE_MAX = 32  # each begins with some 0.3 ms of work: more would hold up the commits
 COMMIT_TIMEOUT_S = 5.0
@@ -62,14 +70,20 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         herald: Herald,
         metrics: StreamsMetrics,
         tracing: Tracing | None = None,
+        prioritized: bool = False,
         now_s: Callable[[], float] = time.time,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.destination = destination
         self.topic = names.deliveries(destination.name)
+        self.high_topic = names.deliveries(destination.name, high=True)
+        self.prioritized = prioritized  # whether the high topic is consumed too
         self.group = names.deliver_group(destination.name)
         self.progress = 0  # changes whenever a record is taken or leaves
         self.body_bytes_in_work = 0
+        self._taken = {False: 0, True: 0}  # records in work, by whether they are of the high topic
+        self._chained = {False: 0, True: 0}  # those of them that wait for others of their key
+        self._bytes = {False: 0, True: 0}
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._metrics = pauses, metrics
         self._own_events, self._herald = own_events, herald
@@ -82,7 +96,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._pausing = asyncio.Lock()
         # A read that spans a rebalance could return records from beyond the seek of the new assignment, as of the old
         # one: dropped, they would be lost. So no assignment begins while a read is under way.
-        self._reading = asyncio.Lock()
+        self._reading = {False: asyncio.Lock(), True: asyncio.Lock()}
         self._stopping = False
         self._background: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,7 +116,11 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         await self._consumer.start()
         self._membership = Membership(self._consumer, on_beat=self.wake, monotonic_s=self._monotonic_s)
         self._membership.watch()
-        self._consumer.subscribe([self.topic], listener=self)
+        # What waits there is worked even when no route of the table has high priority any more.
+        self.prioritized = self.prioritized or self.high_topic in await self._consumer.topics()
+        if self.prioritized:
+            self.destination.prioritize()
+        self._consumer.subscribe([self.topic, *([self.high_topic] if self.prioritized else [])], listener=self)
         self._commits = Commits(
             self._consumer,
             self._membership,
@@ -110,7 +128,9 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             duration_s=self._metrics.commit_s.labels(self.group),
             failures=self._metrics.commit_failures.labels(self.group),
         )
-        self._background = [self._spawn(self._take()), self._spawn(self._commit_for_ever())]
+        self._background = [self._spawn(self._take(high=False)), self._spawn(self._commit_for_ever())]
+        if self.prioritized:
+            self._background.append(self._spawn(self._take(high=True)))
 
     async def stop(self) -> None:
         """Take nothing more, let the calls in flight end, commit, and leave the group; bounded in time."""
@@ -127,8 +147,8 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             log.warning("consumer_stop_failed", destination=self.destination.name, error=str(error))
 
     def in_work(self) -> int:
-        """Return how many records are taken and not settled."""
-        return len(self._assignment.tasks) if self._assignment else 0
+        """Return how many records are taken and not settled, those aside that wait for others of their key."""
+        return sum(self._taken.values()) - sum(self._chained.values())
 
     def used_ratios(self) -> dict[str, float]:
         """Return the used share of each limit of this queue on this worker, by the name of the limit."""
@@ -148,13 +168,14 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         """Return whether the group has given this worker its share of the partitions."""
         return self._assignment is not None
 
-    def has_due_work(self, depth: Depth) -> bool:
-        """Return whether something should be happening here, given the depth of the topic."""
+    def has_due_work(self, depths: Mapping[str, Depth]) -> bool:
+        """Return whether something should be happening here, given the depths of the topics."""
         if self._assignment is None or self._held():
             return False
         if self.in_work() and not self.destination.in_flight:
             return False  # what was taken waits out a backoff or a limit
-        return any(depth.by_partition.get(part.partition, 0) for part in self._assignment.progress)
+        parts = [part for part in self._assignment.progress if part.topic in depths]
+        return any(depths[part.topic].by_partition.get(part.partition, 0) for part in parts)
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         async def guarded() -> None:
@@ -193,15 +214,16 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             else:
                 await self._commits.commit_next(self._assignment)
 
-    async def _take(self) -> None:
+    async def _take(self, *, high: bool) -> None:
+        topic = self.high_topic if high else self.topic
         while not self._stopping:
             assignment = self._assignment
-            open_partitions = assignment.open_partitions() if assignment and not assignment.draining else []
-            room = self._room()
+            open_partitions = assignment.open_partitions(topic) if assignment and not assignment.draining else []
+            room = self._room(high)
             if assignment is None or not open_partitions or room <= 0 or self._held():
                 await self._change()
                 continue
-            async with self._reading:
+            async with self._reading[high]:
                 if self._assignment is not assignment:
                     continue
                 batches = await self._consumer.getmany(
@@ -213,10 +235,10 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
                 for record in records:
                     self._begin(assignment, part, record)
 
-    def _room(self) -> int:
-        if self.body_bytes_in_work >= BODY_BYTES_IN_WORK_MAX:
+    def _room(self, high: bool) -> int:
+        if self._bytes[high] >= BODY_BYTES_IN_WORK_MAX or self._chained[high] >= CHAINED_MAX:
             return 0
-        return self._in_work_max - self.in_work()
+        return self._in_work_max - (self._taken[high] - self._chained[high])
 
     def _held(self) -> bool:
         return self.destination.breaker.is_open or self._pauses.get(self.destination.name) is not None
@@ -226,7 +248,8 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         if not progress.take(record.offset):
             assignment.dirty.set()  # settled under an earlier owner: the prefix may have moved
             return
-        copy = copy_of(record.headers)
+        headers = dict(record.headers)
+        copy = copy_of(headers)
         if not assignment.copies[part].add(copy):
             progress.settle(record.offset)  # the first copy, at its own offset, answers for both
             assignment.dirty.set()
@@ -234,28 +257,75 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         consumed = Consumed(
             part.topic, part.partition, record.offset, record.key, record.value, record.headers, record.timestamp
         )
-        self.body_bytes_in_work += len(record.value or b"")
-        task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy))
+        link = self._link(assignment, consumed, headers)
+        self._count(consumed, 1)
+        task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy, link))
         assignment.tasks.add(task)
         self.progress += 1
 
+    def _count(self, record: Consumed, records: int) -> None:
+        high, size = record.topic == self.high_topic, len(record.value or b"")
+        self._taken[high] += records
+        self._bytes[high] += records * size
+        self.body_bytes_in_work += records * size
+
+    def _link(self, assignment: Assignment, record: Consumed, headers: Mapping[str, bytes]) -> Link | None:
+        """Return the record's place among those of its key, if its route is ordered."""
+        name = headers.get("headrace-route", b"").decode(errors="replace")
+        route = self._routes().named(name)
+        if not (ORDERED_HEADER in headers if route is None else route.ordered):
+            return None
+        return assignment.chains.join((record.topic, name, record.key))
+
+    async def _await_turn(self, assignment: Assignment, record: Consumed, link: Link) -> None:
+        """Return when all earlier records of the key are settled, and the route is known.
+
+        Raises:
+            Abandoned: an earlier one was given back, and so is this one.
+        """
+        if link.waits:
+            high = record.topic == self.high_topic
+            self._chained[high] += 1
+            try:
+                if not await link.turn():
+                    raise Abandoned
+            finally:
+                self._chained[high] -= 1
+        name = dict(record.headers).get("headrace-route", b"").decode(errors="replace")
+        ends_s = self._monotonic_s() + ROUTE_WAIT_S
+        while self._routes().named(name) is None and self._monotonic_s() < ends_s:
+            if assignment.draining:
+                raise Abandoned
+            await self._change()
+
     async def _carry_out(
-        self, assignment: Assignment, progress: Progress, record: Consumed, copy: tuple[bytes | None, ...] | None
+        self,
+        assignment: Assignment,
+        progress: Progress,
+        record: Consumed,
+        copy: tuple[bytes | None, ...] | None,
+        link: Link | None,
     ) -> None:
-        work = _Work(self, assignment)
+        work = _Work(self, assignment, high=record.topic == self.high_topic, in_place=link is not None)
+        settled = False
         try:
+            if link is not None:
+                await self._await_turn(assignment, record, link)
             await carry_out(record, work.surroundings())
             if work.handed_on:
                 assignment.copies[TopicPartition(record.topic, record.partition)].forget(copy)
             if not assignment.over:
                 progress.settle(record.offset)
                 assignment.dirty.set()
+                settled = True
         except (Abandoned, Interrupted, asyncio.CancelledError):
             return  # not settled: read again by the next owner
         except BaseException as error:
             self._fail(error)
         finally:
-            self.body_bytes_in_work -= len(record.value or b"")
+            if link is not None:
+                link.end(done=settled)
+            self._count(record, -1)
             task = asyncio.current_task()
             if task is not None:
                 assignment.tasks.discard(task)
@@ -323,7 +393,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin at the committed offsets, passing over what is settled beyond them; called by aiokafka."""
-        async with self._reading:
+        async with self._reading[False], self._reading[True]:
             await self._begin_assignment(assigned)
 
     async def _begin_assignment(self, assigned: set[TopicPartition]) -> None:
@@ -338,8 +408,10 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
                     found = OffsetAndMetadata(first, "")
                 self._consumer.seek(part, found.offset)
                 progress[part] = Progress(found.offset, found.metadata or "")
-            partitions = self._consumer.partitions_for_topic(self.topic) or assigned
-            self.destination.share(len(assigned), max(1, len(partitions)))
+            # Both topics have as many partitions; one whose metadata is not here yet must not make the share larger.
+            topics = [self.topic, self.high_topic] if self.prioritized else [self.topic]
+            partitions = len(topics) * max(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
+            self.destination.share(len(assigned), max(1, partitions, len(assigned)))
             self._assignment = Assignment(progress, self._membership.joined())
             self._metrics.assigned_partitions.labels(self.group).set(len(assigned))
             self._metrics.rebalances.labels(self.group).inc()
@@ -371,11 +443,12 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 class _Work:
     """One record's view of its queue."""
 
-    __slots__ = ("assignment", "handed_on", "queue", "version")
+    __slots__ = ("assignment", "handed_on", "high", "in_place", "queue", "version")
 
-    def __init__(self, queue: DestinationQueue, assignment: Assignment) -> None:
+    def __init__(self, queue: DestinationQueue, assignment: Assignment, *, high: bool, in_place: bool) -> None:
         self.queue = queue
         self.assignment = assignment
+        self.high, self.in_place = high, in_place
         self.version = 0
         self.handed_on = False  # to the queue of another destination
 
@@ -405,7 +478,12 @@ class _Work:
 
     async def call(self, action: str, parameters: dict[str, object], idempotency_key: str) -> Settlement:
         return await self.queue.destination.call(
-            action, parameters, idempotency_key=idempotency_key, before_attempt=self.before_attempt
+            action,
+            parameters,
+            idempotency_key=idempotency_key,
+            before_attempt=self.before_attempt,
+            high=self.high,
+            in_place=self.in_place,
         )
 
     async def pause(self, reason: str) -> None:

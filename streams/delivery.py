@@ -13,8 +13,11 @@ from connectors.attempt import Attempt
 from connectors.errors import CallError
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.record import Record
+from streams.routing import Route
 from streams.tracing import traceparent_header, traceparent_of
 
+PRIORITY_HEADER = "headrace-priority"
+ORDERED_HEADER = "headrace-ordered"
 FAILURES_HEADER = "headrace-failures"
 FAILURES_KEPT = 3
 
@@ -23,7 +26,8 @@ FAILURES_KEPT = 3
 class Delivery:
     """One event, or one item of it, on its way along one route to one destination.
 
-    ``item`` is the item's index on a route with ``each``, else ``None``.
+    ``item`` is the item's index on a route with ``each``, else ``None``. ``high`` and ``ordered`` are as the route's
+    when it was made: which of the destination's two queues it belongs to, and whether it waits for its key's others.
     ``round`` counts the stays in ``retries.<delay>`` so far, ``attempts`` the calls made in all, and ``replay`` the
     replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
     its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
@@ -36,6 +40,8 @@ class Delivery:
     route: str
     destination: str
     item: int | None = None
+    high: bool = False
+    ordered: bool = False
     round: int = 0
     attempts: int = 0
     replay: int = 0
@@ -54,6 +60,11 @@ class Delivery:
     def idempotency_key(self) -> str:
         """The ``Idempotency-Key`` of every call of this delivery."""
         return f"{self.id}-{self.key_replay}" if self.key_replay else self.id
+
+    @classmethod
+    def along(cls, route: Route, event: Event, receipt: Receipt) -> Delivery:
+        """Return the delivery of ``event`` on ``route``."""
+        return cls(event, receipt, route.name, route.destination, high=route.high, ordered=route.ordered)
 
     def to_record(self, topic: str) -> Record:
         """Return the record for ``deliveries.<destination>`` or ``retries.<delay>``; its key is the event's."""
@@ -74,6 +85,8 @@ class Delivery:
             ("headrace-route", self.route.encode()),
             ("headrace-destination", self.destination.encode()),
             ("headrace-receipt", str(self.receipt).encode()),
+            *([(PRIORITY_HEADER, b"high")] if self.high else []),
+            *([(ORDERED_HEADER, b"1")] if self.ordered else []),
             *([("headrace-item", b"%d" % self.item)] if self.item is not None else []),
             *((name, b"%d" % number) for name, number in numbers.items() if number),
             *traceparent_header(self.trace),
@@ -96,6 +109,8 @@ class Delivery:
                 receipt=Receipt.parse(fields["headrace-receipt"].decode()),
                 route=fields["headrace-route"].decode(),
                 destination=fields["headrace-destination"].decode(),
+                high=fields.get(PRIORITY_HEADER) == b"high",
+                ordered=ORDERED_HEADER in fields,
                 item=_number(fields, "headrace-item") if "headrace-item" in fields else None,
                 round=_number(fields, "headrace-round"),
                 attempts=_number(fields, "headrace-attempts"),

@@ -35,12 +35,18 @@ class Depth:
 
 
 def queue_groups(
-    names: TopicNames, *, sources: Iterable[str], destinations: Iterable[str], delays_s: Iterable[int]
+    names: TopicNames,
+    *,
+    sources: Iterable[str],
+    destinations: Iterable[str],
+    prioritized: Iterable[str] = (),
+    delays_s: Iterable[int],
 ) -> dict[str, str]:
     """Return each topic that is a queue, that of Headrace's own events included, with the group that works on it."""
     return {
         **{names.events(source): names.fan_out_group for source in (*sources, OWN_SOURCE)},
         **{names.deliveries(name): names.deliver_group(name) for name in destinations},
+        **{names.deliveries(name, high=True): names.deliver_group(name) for name in prioritized},
         **{names.retries(delay_s): names.retries_group for delay_s in delays_s},
     }
 

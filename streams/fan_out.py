@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
+from streams.chains import Chains
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
 from streams.event import Event, Receipt, UnreadableRecord
@@ -106,6 +107,7 @@ class FanOut:
         self._sleep = sleep
         self._tracing = tracing or Tracing()
         self._in_flight: dict[bytes, asyncio.Event] = {}
+        self._chains = Chains()
 
     async def fan_out(self, record: Taken) -> str:
         """Return what became of the record, once everything that follows from it is acknowledged.
@@ -131,10 +133,25 @@ class FanOut:
             await self._publish(record, self._unreadable(record, error))
             outcome = UNREADABLE
         else:
-            outcome = await self._fan_out_alone(record, event)
+            outcome = await self._fan_out_in_order(record, event)
             self._metrics.fan_out_s.observe(max(0, self._now_ms() - event.time_ms) / 1000)
         self._metrics.events.labels(record.source, outcome).inc()
         return outcome
+
+    async def _fan_out_in_order(self, record: Taken, event: Event) -> str:
+        """Wait for the key's earlier events, if a route is ordered; nothing is awaited before the place is taken."""
+        if not self._routes().order_matters(event.source):
+            return await self._fan_out_alone(record, event)
+        link = self._chains.join((event.source, event.key))
+        done = False
+        try:
+            if not await link.turn():
+                raise Revoked  # what could not be published before it must be before it in the log
+            outcome = await self._fan_out_alone(record, event)
+            done = True
+            return outcome
+        finally:
+            link.end(done=done)
 
     async def _fan_out_alone(self, record: Taken, event: Event) -> str:
         """Wait for twins in flight, then fan out: the second of two looks at the table when the first is done."""
@@ -175,8 +192,7 @@ class FanOut:
         follow_ups = []
         scope: dict[str, object] | None = None
         for route in self._routes().for_event(event):
-            delivery = Delivery(event, receipt, route.name, route.destination, trace=self._trace(record))
-            stage = "match"
+            delivery, stage = replace(Delivery.along(route, event, receipt), trace=self._trace(record)), "match"
             try:
                 if route.looks_at_body:  # parsing a body costs more than all the rest: only where it is looked at
                     scope = scope or event.scope(receipt, body_bytes_max=self._body_bytes_max)
@@ -187,7 +203,7 @@ class FanOut:
             except Exception as error:  # the user's own expression, or a body that does not parse
                 follow_ups += self._unmatched(record, delivery, stage, error)
             else:
-                topic = self._names.deliveries(route.destination)
+                topic = self._names.deliveries(route.destination, high=route.high)
                 for one in deliveries:
                     log.debug(
                         "delivery_made",

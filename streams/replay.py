@@ -159,15 +159,15 @@ class Replay:
             return letter.original()
         delivery = letter.delivery()
         route = self._routes.named(delivery.route)
-        destination = route.destination if route is not None else delivery.destination
+        if route is not None:
+            delivery = replace(delivery, destination=route.destination, high=route.high, ordered=route.ordered)
         again = replace(
             delivery,
-            destination=destination,
             replay=_replay_number(letter),
             round=0,
             not_before_ms=0,
         )
-        return again.to_record(self._names.deliveries(destination))
+        return again.to_record(self._names.deliveries(again.destination, high=again.high))
 
     def _claimed(self, letter: DeadLetter, record: Record, now_s: float) -> Record:
         claim = Claim(self._token, int(now_s * 1000), record.topic)

@@ -47,7 +47,7 @@ def next_hop(delivery: Delivery, delays_s: Mapping[str, int], names: TopicNames,
     """Return the topic for a delivery that is due in its retry topic: its queue, or one more wait."""
     remaining_ms = delivery.not_before_ms - now_ms
     if remaining_ms <= DUE_SLACK_MS:
-        return names.deliveries(delivery.destination)
+        return names.deliveries(delivery.destination, high=delivery.high)
     return names.retries(retry_delay_s(delays_s.values(), remaining_ms / 1000))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -33,6 +33,10 @@ class RouteSettings(BaseModel):
         None, description="A condition on `body`, `event` and `headers`; without one, every event is taken."
     )
     each: str | None = Field(None, description="A list: one delivery for each `item` of it. At most 1,000.")
+    priority: Literal["high", "normal"] = Field("normal", description="high: worked before what waits at normal.")
+    ordered: bool = Field(
+        False, description="Deliveries of one partition_by key one after another, in order, with no delayed retries."
+    )
     to: Name = Field(description="The destination.")
     action: str = Field(description="An action of the destination's connector.")
     with_: dict[str, Any] = Field(
@@ -58,6 +62,8 @@ class Route:
     destination: str
     action: str
     parameters: Template
+    high: bool = False
+    ordered: bool = False
 
     @property
     def looks_at_body(self) -> bool:
@@ -133,6 +139,10 @@ class Routes:
             self._by_source[source] = found
         return found
 
+    def order_matters(self, source: str) -> bool:
+        """Return whether a route that takes events of ``source`` is ordered."""
+        return any(route.ordered for route in self.for_source(source))
+
     def for_event(self, event: Event) -> tuple[Route, ...]:
         """Return the routes that take ``event``, conditions aside: no destination is told of its own trouble."""
         routes = self.for_source(event.source)
@@ -162,6 +172,8 @@ def compile_route(settings: RouteSettings) -> Route:
         destination=settings.to,
         action=settings.action,
         parameters=Template(settings.with_, names=mapping_names(settings.each)),
+        high=settings.priority == "high",
+        ordered=settings.ordered,
     )
 
 

@@ -35,9 +35,9 @@ class TopicNames:
         """Return the topic of a source's events."""
         return f"{self.prefix}events.{source}"
 
-    def deliveries(self, destination: str) -> str:
-        """Return the queue of a destination."""
-        return f"{self.prefix}deliveries.{destination}"
+    def deliveries(self, destination: str, *, high: bool = False) -> str:
+        """Return a queue of a destination: the one for all, or the one beside it that is worked first."""
+        return f"{self.prefix}deliveries.{destination}{'.high' if high else ''}"
 
     def retries(self, delay_s: int) -> str:
         """Return the topic of deliveries that wait ``delay_s``."""
@@ -148,6 +148,7 @@ def required_topics(
     *,
     sources: Mapping[str, int],
     destinations: Iterable[str],
+    prioritized: Iterable[str] = (),
     delays_s: Iterable[int],
     dedup_ttl_s_max: int,
     partitions: int = PARTITIONS,
@@ -156,6 +157,8 @@ def required_topics(
     schedules: bool = False,
 ) -> list[TopicSpec]:
     """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``.
+
+    ``prioritized`` are the destinations that a route of high priority leads to.
 
     ``schedules`` says whether it has any: their events have a topic, and so has how far each has come.
 
@@ -171,7 +174,11 @@ def required_topics(
         for name, body in {**sources, **own}.items()
     ]
     # No age empties a queue, for a destination may be paused for long: the workers trim what is settled.
-    queues = [*(names.deliveries(n) for n in destinations), *(names.retries(n) for n in sorted(set(delays_s)))]
+    queues = [
+        *(names.deliveries(name) for name in destinations),
+        *(names.deliveries(name, high=True) for name in sorted(set(prioritized))),
+        *(names.retries(delay_s) for delay_s in sorted(set(delays_s))),
+    ]
     specs += [TopicSpec(queue, partitions, "delete", FOR_EVER, delivery_bytes) for queue in queues]
     return [
         *specs,

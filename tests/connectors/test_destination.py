@@ -165,7 +165,7 @@ async def test_cancellation_anywhere_leaks_nothing(where):
     results = await asyncio.gather(*holder, *tasks, return_exceptions=True)
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
     assert bed.destination.in_flight == 0
-    assert bed.destination._slots._value == 1
+    assert bed.destination._slots._free == 1
     if where in ("slot", "call", "backoff"):
         bed.outcomes = []
         assert (await asyncio.wait_for(bed.call(), 1)).attempts == 1
@@ -282,7 +282,7 @@ async def test_waits_are_interrupted_and_calls_in_flight_go_on(where):
     results = await asyncio.gather(*tasks, return_exceptions=True)
     interrupted = [result for result in results if isinstance(result, Interrupted)]
     assert len(interrupted) == (1 if where in ("slot", "backoff") else 2)
-    assert bed.destination._slots._value == 1
+    assert bed.destination._slots._free == 1
     if where in ("slot", "backoff"):
         assert (await asyncio.wait_for(bed.call(), 1)).attempts == 1  # what begins afterwards is not interrupted
 

@@ -236,6 +236,11 @@ TICK = {"name": "x", "cron": "0 9 * * *"}
         (changed("routes", 0, "with", "method", to="FETCH"), "routes[0].with.method", "must be"),
         (changed("routes", 0, "with", "path", to=[1]), "routes[0].with.path", "text"),
         (changed("routes", 0, "whith", to={}), "routes[0].whith", "not known"),
+        (changed("routes", 0, "each", to="{{ item }}"), "routes[0].each", "item"),
+        (changed("routes", 0, "with", "path", to="{{ item }}"), "routes[0].with.path", "item"),
+        (changed("routes", 0, "priority", to="low"), "routes[0].priority", "must be"),
+        (changed("routes", 0, "ordered", to=True), "routes[0].ordered", "partition_by on its source: orders"),
+        (changed("routes", 1, "ordered", to=True), "routes[1].ordered", "github, legacy, orders"),
     ],
 )
 def test_each_mistake_is_found_at_its_key_and_alone(tmp_path: Path, table: object, key: str, message: str) -> None:
@@ -253,6 +258,18 @@ def test_a_mistake_in_one_part_does_not_hide_those_of_another(tmp_path: Path) ->
 
 def test_parameters_with_expressions_are_judged_when_they_are_rendered(tmp_path: Path) -> None:
     load(tmp_path, changed("routes", 0, "with", "method", to="{{ body.method }}"))
+
+
+def test_an_ordered_route_takes_a_source_with_partition_by(tmp_path: Path) -> None:
+    table = changed("routes", 0, "ordered", to=True)
+    table["sources"]["orders"]["partition_by"] = "{{ body.customer }}"
+    load(tmp_path, table)
+
+
+def test_the_names_of_each_are_known_to_its_mapping(tmp_path: Path) -> None:
+    table = changed("routes", 0, "each", to="{{ body.lines }}")
+    table["routes"][0]["with"]["path"] = "/{{ item.sku }}"
+    load(tmp_path, table)
 
 
 def test_a_missing_parameter_is_a_mistake(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from streams.metrics import StreamsMetrics
 from streams.outcome import Outcome
 from streams.own_events import OwnEvents
 from streams.record import Record
+from streams.retries import next_hop
 from streams.routing import RouteSettings, compile_routes
 from streams.topics import TopicNames
 
@@ -298,6 +299,39 @@ async def test_items_that_cannot_be_told_are_dead_letters(
     assert message in failure.message
     assert "to-crm" in failure.message
     assert not world.calls
+
+
+ORDERED = replace(DELIVERY, ordered=True)
+
+
+async def test_an_ordered_delivery_that_fails_in_place_is_a_dead_letter_at_once() -> None:
+    world = World([TransientError("503", status=503, attempts=3)], route={"ordered": True})
+    await run(world, ORDERED)
+    assert (world.letter().failure.stage, world.outcomes()) == ("retry", ["dead_lettered"])
+    assert not world.on("retries.60s")
+
+
+async def test_an_ordered_delivery_waits_in_place_while_the_destination_asks_for_time() -> None:
+    world = World([RateLimited("429", status=429, attempts=3)] * 5 + [Settled()], route={"ordered": True})
+    await run(world, ORDERED)
+    assert (len(world.calls), world.outcomes()) == (6, ["settled"])
+
+
+async def test_an_ordered_delivery_of_an_unknown_route_does_not_come_back_out_of_order() -> None:
+    world = World(route={"name": "another"})
+    await run(world, ORDERED)
+    assert world.letter().failure.stage == "route"
+
+
+async def test_a_delivery_of_high_priority_stays_one_through_its_retries_and_when_its_route_moves() -> None:
+    world = World([TransientError("503", status=503, attempts=3)], route={"priority": "high"})
+    await run(world, replace(DELIVERY, high=True))
+    (record,) = world.on("retries.60s")
+    waiting = Delivery.from_record(record.key, record.value, record.headers)
+    assert next_hop(waiting, {"retries.60s": 60}, NAMES, now_ms=waiting.not_before_ms) == "deliveries.crm.high"
+    world = World(route={"to": "crm2", "priority": "high"})
+    await run(world)
+    assert len(world.on("deliveries.crm2.high")) == 1
 
 
 async def test_an_unreadable_record_is_a_dead_letter() -> None:

@@ -241,6 +241,43 @@ async def test_too_many_items_are_one_letter_that_says_how_many() -> None:
     assert not world.deliveries()
 
 
+def of_key(name: str, key: str, offset: int) -> Taken:
+    return taken(replace(event(name), key=key.encode()), offset)
+
+
+async def test_events_of_one_key_are_published_in_order_where_a_route_is_ordered() -> None:
+    """However often the broker is away, and whoever is quicker; events of other keys do not wait."""
+    world = World([RouteSettings(name="o", source="s", to="c", action="x", ordered=True)])
+    world.refusals = 30
+    records = [of_key(f"{key}{n}", key, n) for n in range(20) for key in "abc"]
+    await asyncio.gather(*(world.carry_through(record) for record in records))
+    published = [delivery.event.id for delivery in world.deliveries()]
+    for key in "abc":
+        assert list(dict.fromkeys(id_ for id_ in published if id_[0] == key)) == [f"{key}{n}" for n in range(20)]
+    assert all(delivery.ordered for delivery in world.deliveries())
+    assert len(world.fan_out._chains) == 0
+
+
+async def test_what_follows_an_event_that_was_given_up_is_given_up_too() -> None:
+    world = World([RouteSettings(name="o", source="s", to="c", action="x", ordered=True)])
+    world.refusals = 1000
+    works = [asyncio.create_task(world.carry_through(of_key(f"a{n}", "a", n))) for n in range(3)]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    works[0].cancel()
+    world.refusals = 0
+    results = await asyncio.gather(*works, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, Revoked, Revoked]
+    assert not world.deliveries()
+
+
+async def test_a_route_of_high_priority_has_a_queue_of_its_own() -> None:
+    world = World([RouteSettings(name="h", source="s", to="c", action="x", priority="high"), *ROUTES])
+    await world.carry_through(taken(event()))
+    assert [record.topic for record in world.published] == ["deliveries.c.high", "deliveries.a", "deliveries.b"]
+    assert [delivery.high for delivery in world.deliveries()] == [True, False, False]
+
+
 async def test_a_body_that_does_not_parse_is_a_letter_where_a_condition_looks_at_it() -> None:
     world = World([RouteSettings(name="when", source="s", when="body.n == 1", to="c", action="x"), *ROUTES])
     assert await world.carry_through(taken(event(body=b"{"))) == FANNED_OUT

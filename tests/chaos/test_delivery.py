@@ -1,0 +1,34 @@
+"""Priority and order in full size. Run with ``-s`` to see the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness import HeadraceProcess, KafkaForTests, Receiver
+from tests.integration.scenario import Scenario
+from tests.integration.test_deliver import table
+from tests.integration.test_priority_and_order import keep_order, ordered_table, overtake, with_high_route
+
+Start = Callable[..., HeadraceProcess]
+
+
+@pytest.mark.timeout(900)
+async def test_200_keys_of_100_events_stay_in_order_through_two_kills(
+    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: Start
+) -> None:
+    scenario = Scenario(kafka, tmp_path, ordered_table(receiver), headrace_process)
+    await keep_order(scenario, receiver, keys=200, per_key=100, failing=0.05, kills=2)
+
+
+@pytest.mark.timeout(900)
+async def test_one_of_high_priority_overtakes_20_000(
+    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: Start
+) -> None:
+    routing = with_high_route(table(receiver, concurrency=10))
+    scenario = Scenario(kafka, tmp_path, routing, headrace_process)
+    seconds = await overtake(scenario, receiver, waiting=20_000)
+    print(f"\ncalled after {seconds:.2f} s, with {20_000 - len(receiver.calls('/orders'))} waiting")
+    assert seconds < 2
