@@ -52,11 +52,15 @@ LIMIT_HEADERS = frozenset(
     {
         b"retry-after",
         b"ratelimit",
+        b"ratelimit-limit",
+        b"ratelimit-policy",
         b"ratelimit-remaining",
         b"ratelimit-reset",
+        b"x-ratelimit-limit",
         b"x-ratelimit-remaining",
         b"x-ratelimit-reset",
         b"x-ratelimit-reset-after",
+        b"x-rate-limit-limit",
         b"x-rate-limit-remaining",
         b"x-rate-limit-reset",
     }
@@ -125,7 +129,7 @@ def exhausted_s(headers: Mapping[bytes, bytes], *, now_s: float) -> float | None
         return min(float(structured[1]), RETRY_AFTER_S_MAX)
     for prefix in (b"x-ratelimit-", b"ratelimit-", b"x-rate-limit-"):
         if headers.get(prefix + b"remaining", b"").strip() == b"0":
-            return _reset_s(headers, now_s)
+            return reset_s(headers, now_s)
     return None
 
 
@@ -165,10 +169,11 @@ def _asked_wait_s(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
     if after is not None:
         return after
     used_up = exhausted_s(headers, now_s=now_s)
-    return used_up if used_up is not None else _reset_s(headers, now_s)
+    return used_up if used_up is not None else reset_s(headers, now_s)
 
 
-def _reset_s(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
+def reset_s(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
+    """Return the seconds until a quota is filled again, between 0 and a day, if an answer says so."""
     names = (b"x-ratelimit-reset-after", b"x-ratelimit-reset", b"ratelimit-reset", b"x-rate-limit-reset")
     for name in names:
         text = headers.get(name, b"").decode("latin-1").strip()

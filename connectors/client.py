@@ -29,6 +29,7 @@ from connectors.dialect import Dialect
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import CallError, PermanentError, TransientError, Unreachable
 from connectors.masking import Mask
+from connectors.quota import Quota, read_quota
 from connectors.redirects import REDIRECTS_MAX, redirected
 from connectors.tracing import TRACEPARENT, Tracing
 
@@ -90,13 +91,14 @@ class Session:
         secrets: Iterable[str] = (),
         dialect: Dialect | None = None,
         on_exhausted: Callable[[float], None] = lambda wait_s: None,
+        on_quota: Callable[[Quota], None] = lambda quota: None,
         tracing: Tracing | None = None,
         unix_time: Callable[[], float] = time.time,
     ) -> None:
         """Prepare a session; `start` opens it.
 
         ``secrets`` are cut out of what services say about a failure. ``on_exhausted`` gets the seconds until a quota
-        that an answer calls used up is filled again.
+        that an answer calls used up is filled again, and ``on_quota`` what an answer says is left of it.
         """
         self._endpoint = endpoint
         self._dialect = dialect or Dialect()
@@ -106,7 +108,7 @@ class Session:
         self._secrets = [*secrets, *(endpoint.secrets if endpoint else ())]
         self._fetched: list[str] = []  # the last tokens: an answer may repeat the one before
         self.mask = Mask(self._secrets)
-        self._on_exhausted = on_exhausted
+        self._on_exhausted, self._on_quota = on_exhausted, on_quota
         self.tracing = tracing or Tracing()
         self._unix_time = unix_time
         self._transport: AiohttpTransport | None = None
@@ -218,6 +220,8 @@ class Session:
             wait_s = exhausted_s(limits, now_s=now_s)
             if wait_s is not None:
                 self._on_exhausted(wait_s)
+            elif (quota := read_quota(limits, now_s=now_s)) is not None:
+                self._on_quota(quota)
         dialect = dialect or self._dialect
         rule = dialect.rule_for(answer)
         if rule is None and 200 <= status <= 299:

@@ -109,6 +109,7 @@ class Destination:
             dialect=connector.dialect,
             tracing=self._tracing,
             on_exhausted=self._block,
+            on_quota=lambda quota: self.limiter.learn(quota, in_flight=self.in_flight),
             unix_time=unix_time,
         )
 

@@ -2,7 +2,11 @@
 
 Each worker takes the share of its partitions, so that all together never exceed the rate. A bucket starts empty, and
 again after each change of share: tokens saved up under another share, or before a restart, would add to those of the
-worker that took over.
+worker that took over. Where the rate is lower than the number of workers, each may hold one call, and so many may go at
+once.
+
+What the service itself says is left of its quota is spread over the time until it is filled again, before it is used
+up: each worker takes its share, less its calls in flight, which the service may not have counted yet.
 """
 
 from __future__ import annotations
@@ -10,12 +14,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from connectors.quota import Quota
 from connectors.turns import Turns
 
 BLOCK_S_MAX = 3600.0  # then a call finds out whether the service still means it
 RECHECK_S = 1.0  # a wait looks again this often, since share and block may change under it
+SPREAD_BELOW = 20  # calls left: from here on they are spread, however large the quota is; else from half of it on
 _SLACK = 1e-9
+
+
+@dataclass(slots=True)
+class _Spread:
+    """This worker's part of a quota: calls left until ``until_s``, of ``most`` in all, the last made at ``last_s``."""
+
+    calls: float
+    until_s: float
+    most: float
+    last_s: float
+    spread: bool
 
 
 class RateLimiter:
@@ -39,6 +57,7 @@ class RateLimiter:
         self._tokens = 0.0
         self._filled_s = now()
         self._blocked_until_s = self._filled_s
+        self._quota: _Spread | None = None
         self._turns = Turns(1)  # first come, first served, high priority before; and only the first sleeps
 
     @property
@@ -80,9 +99,23 @@ class RateLimiter:
         self._blocked_until_s = max(self._blocked_until_s, self._now() + min(max(seconds, 0.0), BLOCK_S_MAX))
         return was_free and self.blocked_s > 0
 
+    def learn(self, quota: Quota, *, in_flight: int = 0) -> None:
+        """Take over what an answer says is left; ``in_flight`` are this worker's calls that may not be counted yet."""
+        now_s, (numerator, denominator) = self._now(), self._share
+        calls = quota.remaining * numerator / denominator - in_flight
+        until_s = now_s + min(quota.reset_s, BLOCK_S_MAX)
+        known = self._quota
+        most = float(max(quota.remaining, quota.limit or 0))
+        if known is not None and until_s <= known.until_s + 1 + 0.05 * quota.reset_s:
+            # The same period: answers that overtake one another must not give calls back.
+            calls, most = min(calls, known.calls), max(most, known.most)
+        spread = quota.remaining < max(most / 2, SPREAD_BELOW)
+        last_s = known.last_s if known is not None else now_s
+        self._quota = _Spread(calls, until_s, most, last_s, spread=spread)
+
     async def acquire(self, *, high: bool = False) -> float:
         """Wait for leave to call, and return the seconds waited. A cancelled wait takes nothing."""
-        if self._whole_rate_per_s is None and self._blocked_until_s <= self._now():
+        if self._whole_rate_per_s is None and self._quota is None and self._blocked_until_s <= self._now():
             return 0.0
         started_s = self._now()
         await self._turns.take(high)
@@ -97,6 +130,29 @@ class RateLimiter:
         """Take a token and return 0, or return the seconds until there may be one."""
         if self.blocked_s > 0:
             return self.blocked_s
+        if (wait_s := self._quota_wait_s()) > 0:
+            return wait_s
+        wait_s = self._take_token()
+        if wait_s <= 0 and self._quota is not None:
+            self._quota.calls -= 1
+            self._quota.last_s = self._now()
+        return wait_s
+
+    def _quota_wait_s(self) -> float:
+        quota, now_s = self._quota, self._now()
+        if quota is None:
+            return 0.0
+        if quota.until_s <= now_s:
+            self._quota = None
+            return 0.0
+        if quota.calls < 1:
+            return quota.until_s - now_s
+        if not quota.spread:
+            return 0.0
+        pause_s = (quota.until_s - quota.last_s) / (quota.calls + 1)
+        return max(0.0, quota.last_s + pause_s - now_s - _SLACK)
+
+    def _take_token(self) -> float:
         rate = self.rate_per_s
         if rate is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""Priority and order in full size. Run with ``-s`` to see the figures."""
+"""Priority, order and rate in full size. Run with ``-s`` to see the figures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.harness import HeadraceProcess, KafkaForTests, Receiver
 from tests.integration.scenario import Scenario
 from tests.integration.test_deliver import table
 from tests.integration.test_priority_and_order import keep_order, ordered_table, overtake, with_high_route
+from tests.integration.test_rate import calls_at_the_rate, check_rate
 
 Start = Callable[..., HeadraceProcess]
 
@@ -32,3 +33,13 @@ async def test_one_of_high_priority_overtakes_20_000(
     seconds = await overtake(scenario, receiver, waiting=20_000)
     print(f"\ncalled after {seconds:.2f} s, with {20_000 - len(receiver.calls('/orders'))} waiting")
     assert seconds < 2
+
+
+@pytest.mark.timeout(900)
+async def test_a_rate_over_full_minutes_while_a_worker_dies_and_one_comes(
+    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: Start
+) -> None:
+    scenario = Scenario(kafka, tmp_path, table(receiver, rate="10/s"), headrace_process, partitions=8)
+    counts = await calls_at_the_rate(scenario, receiver, stretch_s=60)
+    print(f"\ncalls in each minute: {counts}")
+    check_rate(receiver, counts, stretch_s=60, tolerance=0.05)
