@@ -93,6 +93,8 @@ async def accept(
     """
     if request.method == "GET":
         return challenged(source, request, now_s=now_s)
+    if request.method == "HEAD":  # it says nothing that a post to this address would not
+        return Answer(200, b"", "handshake", "text/plain; charset=utf-8")
     greeting = _greeting(source, request)
     if greeting is not None:
         return greeting

@@ -19,6 +19,7 @@ Constants that differ for some:
 - ``SIGNS_BODY = False``, where another body could come with the same proof (a token, a signature over some fields);
 - ``SIGNS_URL = True``, where the signature covers the public address: ``sign`` then takes ``request`` too, which is
   not signed yet and has the ``public_url``, the content type and the body;
+- ``ANSWERS_HEAD = True``, where the provider asks for the address's HEAD before it posts: 200 and nothing else;
 - ``SAMPLE``, a small body of the provider's form (a JSON value, or bytes), ``CONTENT_TYPE``, its type if not JSON, and
   ``ID_FIELD``, where the id is in it (``id``, ``data.id``, ``0.id``), for ``headrace send``.
 
@@ -154,6 +155,7 @@ class Scheme:
     needs_secret: bool
     signs_body: bool
     signs_url: bool
+    answers_head: bool
     kept_headers: tuple[str, ...]
     retry_window_s: int
     answer_within_s: float | None
@@ -238,6 +240,7 @@ def load_scheme(name: str) -> Scheme:
         needs_secret=signed and getattr(module, "NEEDS_SECRET", True),
         signs_body=signed and getattr(module, "SIGNS_BODY", True),
         signs_url=getattr(module, "SIGNS_URL", False),
+        answers_head=getattr(module, "ANSWERS_HEAD", False),
         kept_headers=tuple(module.KEPT_HEADERS),
         retry_window_s=module.RETRY_WINDOW_S,
         answer_within_s=module.ANSWER_WITHIN_S,

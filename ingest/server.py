@@ -162,7 +162,7 @@ class IngestServer:
             return _not_allowed(source)
         if not self._admission.admits(self.in_flight):
             return BUSY
-        if request.method == "GET":  # what it has to say is in its address
+        if request.method != "POST":  # what it has to say is in its address
             return await self._accept(source, request, b"")
         try:
             body = await self._bodies.read(request, bytes_max=source.body_bytes_max)

@@ -87,7 +87,8 @@ class Source:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the source answers."""
-        return ("POST",) if self._challenge is None else ("GET", "POST")
+        asks = (("GET", self._challenge is not None), ("HEAD", self.scheme.answers_head))
+        return (*(method for method, answered in asks if answered), "POST")
 
     def request(self, method: str, target: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> SignedRequest:
         """Return a request to this source as its scheme sees it."""

@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """Accept webhooks until SIGTERM: verify each, keep it in Kafka, and answer.
 
-    SIGHUP reloads the secrets and limits of the sources; a new source needs a restart.
+    SIGHUP reloads the routing table and the secrets, all or nothing; fan-out takes a new source after its restart.
     """
     import uvloop
 

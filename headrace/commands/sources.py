@@ -11,6 +11,7 @@ from headrace.options import with_settings
 
 if TYPE_CHECKING:
     from headrace.config import RoutingTable
+    from ingest.scheme import Scheme
 
 HEADINGS = ("SOURCE", "SCHEME", "WEBHOOK", "EVENT ID", "RETRIES", "ANSWER", "SECRET")
 
@@ -63,7 +64,7 @@ def _row(settings: Settings, table: RoutingTable, name: str) -> dict[str, object
         "scheme": source.scheme,
         "path": path,
         "url": public_url(path, (), base=table.ingest.public_url, address=source.public_url) or None,
-        "methods": ["POST"] if scheme.challenge() is None else ["GET", "POST"],
+        "methods": _methods(scheme),
         "secret_envs": source.secret_envs,
         "secrets": {env: _state(settings, env) for env in envs},
         "event_id": source.event_id,
@@ -76,6 +77,11 @@ def _row(settings: Settings, table: RoutingTable, name: str) -> dict[str, object
         "timestamp_tolerance_s": scheme.timestamp_tolerance_s,
         "kept_headers": sorted({*scheme.kept_headers, *source.keep_headers}),
     }
+
+
+def _methods(scheme: Scheme) -> list[str]:
+    asks = (("GET", scheme.challenge() is not None), ("HEAD", scheme.answers_head), ("POST", True))
+    return [method for method, answered in asks if answered]
 
 
 def _state(settings: Settings, env: str) -> str:

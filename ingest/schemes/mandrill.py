@@ -21,6 +21,7 @@ ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.mandrill_events[].event", False
 SIGNS_URL = True
+ANSWERS_HEAD = True  # Mandrill asks for it before it makes the webhook
 FORM_FIELDS_MAX = 100
 CONTENT_TYPE = "application/x-www-form-urlencoded"
 SAMPLE = {"mandrill_events": '[{"event":"send","ts":1365109999,"_id":"7761629","msg":{"state":"sent"}}]'}

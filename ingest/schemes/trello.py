@@ -16,6 +16,7 @@ ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.action.id", "body.action.type", True
 SIGNS_URL = True
+ANSWERS_HEAD = True
 ID_FIELD = "action.id"
 SAMPLE = {
     "action": {"type": "updateCard", "date": "2023-11-14T22:13:20.000Z"},

@@ -169,6 +169,13 @@ async def test_get_is_for_schemes_that_have_a_challenge(source: Source) -> None:
     assert make_source("github").methods == ("POST",)
 
 
+async def test_head_is_for_schemes_whose_provider_asks_for_it() -> None:
+    trello, log = make_source("trello"), Log()
+    assert trello.methods == ("HEAD", "POST")
+    got = await answer(trello, SignedRequest("HEAD", "/webhook/trello", (), b""), log)
+    assert (got.status, got.body, log.events) == (200, b"", [])
+
+
 async def test_a_greeting_is_answered_unsigned_and_queues_nothing(source: Source) -> None:
     log, host = Log(), Host()
     hello = SignedRequest("POST", "/webhook/meadow", ((b"meadow-hello", b"1"),), b"")

@@ -51,11 +51,12 @@ def read_vectors(scheme: str | None = None) -> list[Vector]:
     """Return the vectors of one scheme, or all."""
     paths = sorted(Path(__file__).parent.glob(f"{scheme or '*'}.json"))
     return [
-        _vector(path.stem, number, row) for path in paths for number, row in enumerate(json.loads(path.read_text()))
+        vector_of(path.stem, number, row) for path in paths for number, row in enumerate(json.loads(path.read_text()))
     ]
 
 
-def _vector(scheme: str, number: int, row: dict[str, Any]) -> Vector:
+def vector_of(scheme: str, number: int, row: dict[str, Any]) -> Vector:
+    """Return one row of a file as a vector."""
     asked = row["request"]
     body = base64.b64decode(asked["body_b64"]) if "body_b64" in asked else asked.get("body", "").encode()
     headers = tuple((name.lower().encode(), value.encode()) for name, value in asked["headers"])
