@@ -98,12 +98,17 @@ class CannotSign(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The answer that proves to the provider who owns the address."""
+    """The answer that proves to the provider who owns the address. Headers are printable ASCII, else `ValueError`."""
 
     body: bytes
     content_type: str
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for text in (self.content_type, *(part for header in self.headers for part in header)):
+            if not text.isascii() or not text.isprintable():
+                raise ValueError("a header of a handshake is not printable ASCII")
 
 
 @dataclass(frozen=True, slots=True)

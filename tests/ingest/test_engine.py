@@ -14,6 +14,7 @@ import pytest
 import ingest.schemes
 from ingest.accept import Answer, Unavailable, accept
 from ingest.documents import FETCHES_MAX, Documents, DocumentUnavailable, require_pinned
+from ingest.scheme import Handshake
 from ingest.signature import InvalidSignature, SignedRequest
 from ingest.sources import ITEMS_MAX, Source
 from streams.event import Event, Receipt, body_sha256
@@ -157,6 +158,13 @@ async def test_a_challenge_by_get_needs_its_token_and_echoes_plain_text_alone(so
         "token=%ff&challenge=a",
     ):
         assert (await answer(source, get(f"/webhook/meadow?{query}"))).status == 401, query
+
+
+@pytest.mark.parametrize("text", ["a\r\nSet-Cookie: x", "a\x00", "\u00e9", "a\n"])
+def test_a_handshake_has_no_header_that_could_become_another(text: str) -> None:
+    for content_type, headers in ((text, ()), ("text/plain", (("X", text),)), ("text/plain", ((text, "x"),))):
+        with pytest.raises(ValueError, match="printable"):
+            Handshake(b"", content_type, headers=headers)
 
 
 async def test_a_challenge_without_its_secret_is_refused() -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ingest.partitioner import murmur2, partition_of
 from ingest.rate import RateLimit, parse_rate
-from ingest.scheme import MalformedEvent
+from ingest.scheme import MalformedEvent, load_scheme, scheme_names
 from ingest.sources import SourceSettings, parse_duration_s, source_model_for
 from streams.event import Event, body_sha256, dedup_id
 from tests.ingest.conftest import make_source, request_of, signed_request
@@ -89,6 +89,7 @@ def test_an_event_id_that_is_missing_or_of_the_wrong_kind(body: object) -> None:
         ("hmac", {"event_id": "{{ headers['x-id'] }}", "keep_headers": ["X-Id"]}, False),
         ("hmac", {"event_id": "{{ body.id }}{{ headers['x-id'] }}", "keep_headers": ["x-id"]}, False),
         ("none", {"event_id": "{{ body.id }}"}, False),
+        ("bearer", {"event_id": "{{ body.id }}"}, False),
     ],
 )
 def test_an_expressions_id_is_signed_only_if_the_scheme_signs_all_it_reads(
@@ -156,6 +157,15 @@ def test_any_body_gives_an_event_or_is_malformed(body: object) -> None:
 def test_a_mistake_in_a_source_is_named(scheme: str, keys: dict[str, object], text: str) -> None:
     with pytest.raises(ValidationError, match=text):
         source_model_for(scheme).model_validate({"scheme": scheme, **keys})
+
+
+@pytest.mark.parametrize("name", scheme_names())
+def test_an_id_is_remembered_for_as_long_as_the_provider_repeats(name: str) -> None:
+    assert make_source(name).settings.dedup_ttl_s >= max(7 * 86400, load_scheme(name).retry_window_s)
+    window_s = load_scheme(name).retry_window_s
+    if window_s > 1:
+        with pytest.raises(ValidationError, match=f"shorter than the {window_s} s"):
+            make_source(name, dedup_ttl=f"{window_s - 1}s")
 
 
 def test_a_source_has_its_defaults() -> None:
