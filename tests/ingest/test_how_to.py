@@ -44,7 +44,7 @@ def test_the_scheme_of_the_page_passes_the_suite(check: object, monkeypatch: pyt
     }
     if about_others.get(check.__name__):  # type: ignore[attr-defined]  # a function
         return
-    given = {"monkeypatch": monkeypatch} if "monkeypatch" in inspect.signature(check).parameters else {}  # type: ignore[arg-type]
+    given = {"monkeypatch": monkeypatch} if "monkeypatch" in inspect.signature(check).parameters else {}  # type: ignore[arg-type]  # a function
     check(name="acme", **given)  # type: ignore[operator]  # a function
 
 

@@ -63,7 +63,7 @@ def test_any_bytes_everywhere(name: str, values: list[bytes], body: bytes, kind:
     if not refused(source_of(name), request):
         assert not source_of(name).scheme.signs_body
     if source_of(name).needs is not None:
-        _only(InvalidSignature, lambda: source_of(name).needs(request))  # type: ignore[misc]
+        _only(InvalidSignature, lambda: source_of(name).needs(request))  # type: ignore[misc]  # it is not None here
 
 
 @every_signed
@@ -137,6 +137,6 @@ def test_a_challenge_is_echoed_as_plain_text_or_refused(name: str, url: str) -> 
 
 def _only(allowed: type[Exception], call: object) -> None:
     try:
-        call()  # type: ignore[operator]
+        call()  # type: ignore[operator]  # a callable
     except allowed:
         return
