@@ -1,13 +1,17 @@
 """Dropbox: ``X-Dropbox-Signature: <hex HMAC-SHA256 of the raw body>``, with the app's secret.
 
 Source: dropbox.com/developers/reference/webhooks. The address is checked by a GET whose ``challenge`` is given back. A
-notification says whose files changed and no more, so that later ones have the same body and no id: set ``dedup_ttl:
-10s``, or they are duplicates.
+notification says whose files changed and no more, so that later ones have the same body and no id: only what comes
+within ten seconds of the same is a duplicate.
 """
 
 from __future__ import annotations
 
-from ingest.scheme import Handshake, Identity, challenge_answer
+from typing import Annotated
+
+from pydantic import Field
+
+from ingest.scheme import Handshake, Identity, SchemeOptions, challenge_answer
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
 
 KEPT_HEADERS = ()
@@ -18,7 +22,15 @@ ID_AT, TYPE_AT, SIGNED_ID = "", "", False
 SAMPLE = {"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]}, "delta": {"users": [12345678]}}
 
 
-def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+class Options(SchemeOptions):
+    """The scheme's keys of a source."""
+
+    dedup_ttl: Annotated[
+        str | int, Field(description="For how long a body is remembered: later notifications have the same one.")
+    ] = "10s"
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Options) -> None:
     """Return only if Dropbox signed this body. There is no timestamp: a captured request stays valid.
 
     Raises:
@@ -27,7 +39,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     require_equal(hmac_sha256_hex(secret, request.body), request.header("x-dropbox-signature"))
 
 
-def challenge(request: SignedRequest, *, secrets: tuple[bytes, ...], now_s: float) -> Handshake:
+def challenge(request: SignedRequest, *, secrets: tuple[bytes, ...], now_s: float, options: Options) -> Handshake:
     """Return the ``challenge`` of a check of the address, which anybody may ask for.
 
     Raises:
@@ -42,6 +54,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(None, None, id_signed=False)
 
 
-def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, options: Options) -> dict[str, str]:
     """Return the header with which Dropbox would send ``body``."""
     return {"X-Dropbox-Signature": hmac_sha256_hex(secret, body).decode()}

@@ -1,12 +1,17 @@
 """Grafana Alerting: ``X-Grafana-Alerting-Signature: <hex HMAC-SHA256 of the raw body>``.
 
 Source: grafana.com/docs, "Configure the webhook notifier for Alerting", "HMAC signature". Leave the timestamp
-header unset: with one, Grafana signs ``<seconds>:<raw body>``, which this scheme does not check.
+header unset: with one, Grafana signs ``<seconds>:<raw body>``, which this scheme does not check. A reminder may have
+the body of the first notification: only what comes within five minutes of the same is a duplicate.
 """
 
 from __future__ import annotations
 
-from ingest.scheme import Identity, text_field
+from typing import Annotated
+
+from pydantic import Field
+
+from ingest.scheme import Identity, SchemeOptions, text_field
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
 
 KEPT_HEADERS = ()
@@ -21,7 +26,15 @@ SAMPLE = {
 }
 
 
-def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
+class Options(SchemeOptions):
+    """The scheme's keys of a source."""
+
+    dedup_ttl: Annotated[
+        str | int, Field(description="For how long a body is remembered: a reminder may have the same one.")
+    ] = "5m"
+
+
+def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Options) -> None:
     """Return only if Grafana signed this body. There is no timestamp: a captured request stays valid.
 
     Raises:
@@ -39,6 +52,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(None, text_field(body, "status"), id_signed=False)
 
 
-def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
+def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, options: Options) -> dict[str, str]:
     """Return the header with which Grafana would send ``body``."""
     return {"X-Grafana-Alerting-Signature": hmac_sha256_hex(secret, body).decode()}
