@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.x509.oid import NameOID
 
 
+@functools.cache  # a signature for every request would make the suite slow
 def document(signing_key: bytes, *, name: str = "messageverificationcerts.sandbox.paypal.com") -> bytes:
     key = load_der_private_key(base64.b64decode(signing_key), None)
     assert isinstance(key, rsa.RSAPrivateKey)
