@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	&& { echo $$name; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format check dashboards schemes bench chaos replay-dlq secrets up down check-tools lock clean
+.PHONY: help setup run test lint format check dashboards schemes connector-pages bench chaos replay-dlq secrets up down check-tools lock clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,7 @@ lint: setup ## check style, types, imports, what is generated, and what deploys 
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m ops.grafana --check
 	@$(BIN)/python -m ops.schemes_page --check
+	@$(BIN)/python -m ops.connector_pages --check
 	@$(BIN)/python -m deploy.check
 
 format: setup ## let ruff repair and format what it can
@@ -56,6 +57,9 @@ dashboards: setup ## write ops/grafana/dashboards/*.json anew from the code besi
 
 schemes: setup ## write docs/reference/schemes.md anew from ingest/schemes
 	@$(BIN)/python -m ops.schemes_page
+
+connector-pages: setup ## write docs/connectors/*.md and docs/reference/retries.md anew from the code
+	@$(BIN)/python -m ops.connector_pages
 
 bench: setup ## measure ingest and delivery
 	@bench/ingest $(ARGS)

@@ -9,9 +9,8 @@ from pydantic import AfterValidator, Field
 
 ADDRESSES_MAX = 100
 _SPEC = r"[^\x00-\x20\x7f<>()\[\],;:\\\"@]{1,64}@[^\x00-\x20\x7f<>()\[\],;:\\\"@]{1,255}"
-_ADDRESS = re.compile(
-    rf"(?P<bare>{_SPEC})|(?P<name>[^\x00-\x1f\x7f<>\"\\]{{0,200}}|\"[^\x00-\x1f\x7f<>\"\\]{{0,200}}\")\s*<(?P<spec>{_SPEC})>"
-)
+_NAME = r"[^\x00-\x1f\x7f<>\"\\]{0,200}"
+_ADDRESS = re.compile(rf"(?P<bare>{_SPEC})|(?P<name>{_NAME}|\"{_NAME}\") *<(?P<spec>{_SPEC})>")
 
 
 def _check(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import socket
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from connectors.addresses import AddressRefused, is_public
+from connectors.addresses import AddressRefused, is_public, numeric_address
 
 
 class PublicResolver(AbstractResolver):
@@ -44,3 +46,36 @@ class PublicResolver(AbstractResolver):
     async def close(self) -> None:
         """Release the system's resolver."""
         await self._resolver.close()
+
+
+async def connect(
+    host: str, port: int, *, allow_private: bool, resolver: AbstractResolver | None = None
+) -> socket.socket:
+    """Return a socket that is connected to ``host``, by a protocol other than HTTP; the addresses are tried in turn.
+
+    Raises:
+        AddressRefused: the name leads to addresses that are not public, and that is not allowed.
+        OSError: no address can be connected to.
+    """
+    number = numeric_address(host) or (host if ":" in host else None)
+    if number is not None:
+        addresses = [number]
+    else:
+        public = PublicResolver(allow_private=allow_private, resolver=resolver)
+        addresses = [found["host"] for found in await public.resolve(host, port)]
+    failure: OSError = OSError(errno.EHOSTUNREACH, f"{host} has no address")
+    for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

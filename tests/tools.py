@@ -13,7 +13,16 @@ _PACKAGES = {
     "promtool": "prometheus",
     "amtool": "prometheus-alertmanager",
     "systemd-analyze": "systemd",
+    "postgres": "postgresql",
 }
+
+
+def find_postgres() -> Path:
+    """Return the folder of PostgreSQL's server, which Debian keeps off the PATH; without one as `find_tool`."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    return find_tool("postgres").parent
 
 
 def find_tool(name: str) -> Path:

@@ -1,5 +1,19 @@
 """Airtable: records of a base.
 
+Example::
+
+    destinations:
+      orders-base: {connector: airtable, base_id: appABCDEFGHIJKLMN, token_env: AIRTABLE_TOKEN}
+    routes:
+      - name: order-to-airtable
+        source: orders
+        to: orders-base
+        action: upsert_record
+        with:
+          table: Orders
+          merge_on: [Order]
+          fields: {Order: "{{ body.id }}", Total: "{{ body.total }}"}
+
 Source: airtable.com/developers/web/api, "Create records", "Update multiple records: performUpsert", "Rate limits",
 "Errors".
 """

@@ -1,5 +1,12 @@
 """Discord, by the address of a channel's webhook.
 
+Example::
+
+    destinations:
+      team: {connector: discord, url_env: DISCORD_WEBHOOK_URL}
+    routes:
+      - {name: order-to-discord, source: orders, to: team, action: post_message, with: {content: "Order {{ body.id }}"}}
+
 Source: docs.discord.com, "Webhook Resource", "Execute Webhook", "Rate Limits", "Opcodes and Status Codes".
 """
 

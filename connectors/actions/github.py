@@ -1,5 +1,21 @@
 """GitHub: issues, comments, and events that start workflows.
 
+Example::
+
+    destinations:
+      shop-repository: {connector: github, token_env: GITHUB_TOKEN}
+    routes:
+      - name: complaint-to-issue
+        source: orders
+        when: body.kind == "complaint"
+        to: shop-repository
+        action: create_issue
+        with:
+          repository: acme/shop
+          title: "Complaint about order {{ body.id }}"
+          body: "{{ body.text }}"
+          labels: [complaint]
+
 Source: docs.github.com, REST API: "API Versions", "Issues", "Repositories: create a repository dispatch event",
 "Workflows", "Rate limits for the REST API", "Best practices for using the REST API".
 """

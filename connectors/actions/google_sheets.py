@@ -1,5 +1,19 @@
 """Google Sheets: rows, by a service account.
 
+Example::
+
+    destinations:
+      sheets: {connector: google_sheets, service_account_env: GOOGLE_SERVICE_ACCOUNT}
+    routes:
+      - name: order-to-sheet
+        source: orders
+        to: sheets
+        action: append_rows
+        with:
+          spreadsheet: 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+          sheet: Orders
+          row: ["{{ event.id }}", "{{ event.time }}", "{{ body.id }}", "{{ body.total }}"]
+
 Source: developers.google.com/workspace/sheets/api, "spreadsheets.values.append", "Usage limits";
 developers.google.com/identity/protocols/oauth2/service-account; cloud.google.com/apis/design/errors.
 """

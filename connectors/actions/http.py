@@ -1,4 +1,24 @@
-"""Any HTTP API: one request under a configured base URL."""
+"""Any HTTP API: one request under a configured base URL.
+
+Example::
+
+    destinations:
+      crm:
+        connector: http
+        base_url: https://crm.example.com/api
+        token_url: https://login.example.com/oauth/token
+        client_id: headrace
+        client_secret_env: CRM_CLIENT_SECRET
+    routes:
+      - name: order-to-crm
+        source: orders
+        to: crm
+        action: request
+        with:
+          method: PUT
+          path: "/orders/{{ body.id | urlencode }}"
+          json: {total: "{{ body.total }}"}
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,20 @@
 """HubSpot: contacts, companies, deals and any other object of its CRM.
 
+Example::
+
+    destinations:
+      crm: {connector: hubspot, token_env: HUBSPOT_TOKEN}
+    routes:
+      - name: order-to-contact
+        source: orders
+        to: crm
+        action: upsert
+        with:
+          object_type: contacts
+          id_property: email
+          id: "{{ body.email }}"
+          properties: {firstname: "{{ body.name }}", last_order: "{{ body.id }}"}
+
 Source: developers.hubspot.com/docs, "CRM API: objects", "Usage guidelines and limits", "Error handling".
 """
 

@@ -1,4 +1,12 @@
-"""The log itself as a destination: for trying things out."""
+"""The log itself as a destination: for trying things out.
+
+Example::
+
+    destinations:
+      console: {connector: log}
+    routes:
+      - {name: order-to-log, source: orders, to: console, action: write, with: {message: "order {{ body.id }}"}}
+"""
 
 from __future__ import annotations
 

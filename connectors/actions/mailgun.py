@@ -1,5 +1,20 @@
 """Mailgun: mail by its HTTP API.
 
+Example::
+
+    destinations:
+      mail: {connector: mailgun, domain: mg.example.com, token_env: MAILGUN_API_KEY}
+    routes:
+      - name: order-to-mail
+        source: orders
+        to: mail
+        action: send_mail
+        with:
+          sender: Shop <shop@mg.example.com>
+          to: "{{ body.email }}"
+          subject: "Your order {{ body.id }}"
+          text: "Thank you for your order of {{ body.total }} EUR."
+
 Source: documentation.mailgun.com, "Send an email", "API overview: errors, regions".
 """
 

@@ -1,5 +1,19 @@
 """Notion: pages, and what stands on them.
 
+Example::
+
+    destinations:
+      wiki: {connector: notion, token_env: NOTION_TOKEN}
+    routes:
+      - name: order-to-notion
+        source: orders
+        to: wiki
+        action: create_page
+        with:
+          data_source_id: 59833787-2cf9-4fdf-8782-e53db20768a5
+          title: "Order {{ body.id }}"
+          properties: {Total: {number: "{{ body.total }}"}}
+
 Source: developers.notion.com, "Changes by version", "Create a page", "Append block children", "Request limits",
 "Status codes".
 """

@@ -2,6 +2,17 @@
 
 The module is imported when the destination starts, into a process of its own for each worker: a function that blocks,
 computes for long, runs out of memory or crashes harms no other destination. It gets the worker's environment.
+
+Example::
+
+    destinations:
+      own: {connector: python, module: shop.actions}
+    routes:
+      - name: order-to-function
+        source: orders
+        to: own
+        action: call
+        with: {function: register, args: {order: "{{ body.id }}"}}
 """
 
 from __future__ import annotations

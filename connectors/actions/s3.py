@@ -1,5 +1,22 @@
 """S3, of Amazon or of anyone who speaks it: objects in one bucket.
 
+Example::
+
+    destinations:
+      archive:
+        connector: s3
+        bucket: my-orders
+        region: eu-central-1
+        prefix: orders/
+        access_key_id: AKIDEXAMPLE
+        secret_access_key_env: S3_SECRET_ACCESS_KEY
+    routes:
+      - name: order-to-s3
+        source: orders
+        to: archive
+        action: put_object
+        with: {key: "{{ event.id }}.json", json: "{{ body }}"}
+
 Source: docs.aws.amazon.com/AmazonS3, "PutObject", "Signature Version 4", "Error responses", "Virtual hosting of
 buckets", "Best practices design patterns: optimizing performance".
 """

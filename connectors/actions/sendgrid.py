@@ -1,5 +1,20 @@
 """SendGrid: mail by Twilio's HTTP API.
 
+Example::
+
+    destinations:
+      mail: {connector: sendgrid, token_env: SENDGRID_API_KEY}
+    routes:
+      - name: order-to-mail
+        source: orders
+        to: mail
+        action: send_mail
+        with:
+          sender: Shop <shop@example.com>
+          to: "{{ body.email }}"
+          subject: "Your order {{ body.id }}"
+          text: "Thank you for your order of {{ body.total }} EUR."
+
 Source: twilio.com/docs/sendgrid, "Mail Send", "Errors", "Rate limits".
 """
 

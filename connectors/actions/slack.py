@@ -1,5 +1,16 @@
 """Slack, as an app with a bot token: messages to any channel that the app is in.
 
+Example::
+
+    destinations:
+      team: {connector: slack, token_env: SLACK_BOT_TOKEN}
+    routes:
+      - name: order-to-slack
+        source: orders
+        to: team
+        action: post_message
+        with: {channel: "#orders", text: "Order {{ body.id }}: {{ body.total }} EUR"}
+
 Source: docs.slack.dev, "chat.postMessage", "chat.update", "Rate limits".
 """
 

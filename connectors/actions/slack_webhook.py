@@ -1,5 +1,12 @@
 """Slack, by the address of an incoming webhook: messages to the one channel that it was made for.
 
+Example::
+
+    destinations:
+      team: {connector: slack_webhook, url_env: SLACK_WEBHOOK_URL}
+    routes:
+      - {name: order-to-slack, source: orders, to: team, action: post_message, with: {text: "Order {{ body.id }}"}}
+
 Source: docs.slack.dev, "Sending messages using incoming webhooks", "Handling errors".
 """
 

@@ -1,5 +1,17 @@
 """Stripe: customers, refunds, and anything else that its API creates or changes by POST.
 
+Example::
+
+    destinations:
+      payments: {connector: stripe, token_env: STRIPE_API_KEY}
+    routes:
+      - name: cancelled-order-to-refund
+        source: orders
+        when: body.status == "cancelled"
+        to: payments
+        action: create_refund
+        with: {payment_intent: "{{ body.payment_intent }}", reason: requested_by_customer}
+
 Source: docs.stripe.com/api, "Idempotent requests", "Errors", "Versioning"; docs.stripe.com/rate-limits;
 docs.stripe.com/error-low-level, "Stripe-Should-Retry".
 """

@@ -2,6 +2,17 @@
 
 The older incoming webhooks of Microsoft 365 connectors, which are being retired, take the same messages.
 
+Example::
+
+    destinations:
+      team: {connector: teams, url_env: TEAMS_WORKFLOW_URL}
+    routes:
+      - name: order-to-teams
+        source: orders
+        to: team
+        action: post_message
+        with: {title: "A new order", text: "{{ body.id }}: {{ body.total }} EUR"}
+
 Source: learn.microsoft.com, "Create incoming webhooks with Workflows for Microsoft Teams", "Create Incoming Webhooks".
 """
 

@@ -1,5 +1,16 @@
 """Telegram, as a bot.
 
+Example::
+
+    destinations:
+      bot: {connector: telegram, token_env: TELEGRAM_BOT_TOKEN}
+    routes:
+      - name: order-to-telegram
+        source: orders
+        to: bot
+        action: send_message
+        with: {chat_id: -1001234567890, text: "Order {{ body.id }}"}
+
 Source: core.telegram.org/bots/api, "Making requests", "sendMessage", "sendDocument"; core.telegram.org/bots/faq,
 "My bot is hitting limits".
 """

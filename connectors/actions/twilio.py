@@ -1,5 +1,20 @@
 """Twilio: text messages (SMS, MMS, WhatsApp).
 
+Example::
+
+    destinations:
+      texts:
+        connector: twilio
+        account_sid: AC00000000000000000000000000000000
+        token_env: TWILIO_AUTH_TOKEN
+    routes:
+      - name: shipped-to-text
+        source: orders
+        when: body.status == "shipped"
+        to: texts
+        action: send_message
+        with: {to: "{{ body.phone }}", sender: "+15017122661", body: "Order {{ body.id }} is on its way."}
+
 Source: twilio.com/docs, "Messages resource", "API requests", "Error and warning dictionary" (20003, 20429, 21211,
 21610, 21611), "REST API best practices".
 """

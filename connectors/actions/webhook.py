@@ -1,5 +1,19 @@
 """Outgoing webhooks, signed as Standard Webhooks say, so that whoever gets them can tell who sent them and when.
 
+Example::
+
+    destinations:
+      partner:
+        connector: webhook
+        base_url: https://partner.example.com/webhooks
+        secret_env: [PARTNER_SECRET, PARTNER_SECRET_OLD]
+    routes:
+      - name: order-to-partner
+        source: orders
+        to: partner
+        action: send
+        with: {type: order.created, payload: {id: "{{ body.id }}"}}
+
 Source: standardwebhooks.com, "Standard Webhooks specification", v1 (symmetric signatures).
 """
 

@@ -1,5 +1,12 @@
 """Zapier, by the address of a Zap's catch hook ("Webhooks by Zapier").
 
+Example::
+
+    destinations:
+      old-zap: {connector: zapier, url_env: ZAPIER_HOOK_URL}
+    routes:
+      - {name: order-to-zap, source: orders, to: old-zap, action: trigger, with: {payload: {id: "{{ body.id }}"}}}
+
 Source: help.zapier.com, "Trigger Zaps from webhooks", "Webhooks by Zapier rate limits".
 """
 

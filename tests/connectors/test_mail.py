@@ -30,7 +30,8 @@ def test_an_address_is_one_with_or_without_a_name(text, split):
     "text",
     [
         "", "ada", "ada@", "@example.com", "ada@a@b", "ada@example.com, eve@evil.example", "ada@example.com;eve@e.x",
-        "ada@example.com\r\nBcc: eve@evil.example", "Ada\r\nBcc: x <ada@example.com>", "Ada <ada@example.com> <e@e.x>",
+        "ada@example.com\r\nBcc: eve@evil.example", "Ada\r\nBcc: x <ada@example.com>",
+        "Ada\n <ada@example.com>", "Ada <ada@example.com> <e@e.x>",
         "a b@example.com", 'Ada" <ada@example.com>', "ada@example.com\x00", "<>", "a" * 70 + "@example.com",
     ],
 )  # fmt: skip

@@ -1,0 +1,170 @@
+"""A producer to a Kafka cluster that is not necessarily Headrace's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError, Unreachable
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+STOP_S_MAX = 2.0
+LOOK_S_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where a cluster is, and who we are to it."""
+
+    bootstrap_servers: str
+    context: ssl.SSLContext | None = field(default=None, repr=False)
+    mechanism: str = "SCRAM-SHA-512"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    record_bytes_max: int = 1_000_000
+    timeout_s: float = 10.0
+
+    def options(self) -> dict[str, Any]:
+        """Return what each connection needs."""
+        sasl = self.password is not None
+        protocol = ("SASL_" if sasl else "") + ("PLAINTEXT" if self.context is None else "SSL")
+        options: dict[str, Any] = {"security_protocol": protocol}
+        if self.context is not None:
+            options["ssl_context"] = self.context
+        if sasl:
+            options |= {"sasl_mechanism": self.mechanism, "sasl_plain_username": self.username}
+            options["sasl_plain_password"] = self.password
+        return options
+
+    @property
+    def servers(self) -> list[str]:
+        """The addresses to begin with."""
+        return [server.strip() for server in self.bootstrap_servers.split(",") if server.strip()]
+
+
+class Producer:
+    """Publishes records with acks of all in-sync replicas, through one idempotent producer.
+
+    An idempotent producer never gives a batch up: one that could not be written in time would be written whenever the
+    cluster is back, again for each attempt. So a producer that a call was cancelled in is given up for a new one.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._started: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def publish(
+        self, topic: str, value: bytes | None, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> str:
+        """Return the record's place when all in-sync replicas have it.
+
+        Raises:
+            CallError: as `error_of` says; the record may have been written.
+        """
+        from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+        try:
+            producer = await self._producer()
+            try:
+                written = await producer.send_and_wait(topic, value, key=key, headers=list(headers))
+            except (asyncio.CancelledError, KafkaTimeoutError):
+                self._give_up(producer)
+                raise
+        except (KafkaError, OSError, AssertionError) as error:
+            raise await self._error_of(error) from None
+        return f"{written.topic}/{written.partition}/{written.offset}"
+
+    async def close(self) -> None:
+        """Stop the producer; a record that is not written within two seconds is left."""
+        if self._started is not None:
+            self._give_up(self._started)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    async def _producer(self) -> AIOKafkaProducer:
+        from aiokafka import AIOKafkaProducer
+
+        async with self._starting:
+            if self._started is None:
+                cluster = self._cluster
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=cluster.servers,
+                    client_id="headrace",
+                    acks="all",
+                    enable_idempotence=True,
+                    max_request_size=cluster.record_bytes_max,
+                    request_timeout_ms=int(cluster.timeout_s * 800),  # before the call is over: it then says why
+                    **cluster.options(),
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    self._leave(producer)
+                    raise
+                self._started = producer
+            return self._started
+
+    def _give_up(self, producer: AIOKafkaProducer) -> None:
+        if self._started is producer:
+            self._started = None
+            self._leave(producer)
+
+    def _leave(self, producer: AIOKafkaProducer) -> None:
+        task = asyncio.create_task(_stop(producer))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _error_of(self, error: BaseException) -> CallError:
+        from aiokafka.errors import KafkaConnectionError
+
+        if isinstance(error, KafkaConnectionError | OSError) and await self._is_refused():
+            return CredentialsRefused("the Kafka cluster refuses the user or the password")
+        return error_of(error)
+
+    async def _is_refused(self) -> bool:
+        """Return whether a broker refuses us: aiokafka itself says only that it is unable to bootstrap."""
+        if self._cluster.password is None:
+            return False
+        from aiokafka.conn import collect_hosts, create_conn
+        from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+
+        for host, port, _ in collect_hosts(self._cluster.bootstrap_servers, randomize=False):
+            try:
+                async with asyncio.timeout(LOOK_S_MAX):
+                    connection = await create_conn(host, port, **self._cluster.options())
+                    connection.close()
+            except (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError):
+                return True
+            except Exception:  # noqa: S112  the next broker may say more
+                continue
+        return False
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), STOP_S_MAX)
+
+
+def error_of(error: BaseException) -> CallError:
+    """Return what a failure of Kafka means: as its protocol says what can be retried."""
+    from aiokafka import errors as kafka
+
+    name = type(error).__name__
+    if isinstance(error, kafka.TopicAuthorizationFailedError | kafka.ClusterAuthorizationFailedError):
+        return CredentialsRefused(f"the Kafka cluster refuses the user: {name}")
+    if isinstance(error, kafka.UnknownTopicOrPartitionError):
+        return TransientError("the Kafka cluster has no such topic (yet), or the user may not see it")
+    if isinstance(error, kafka.MessageSizeTooLargeError | kafka.RecordTooLargeError):
+        return PermanentError("the record is larger than record_bytes_max, or than the topic allows")
+    if isinstance(error, kafka.KafkaConnectionError | OSError):
+        return Unreachable("the Kafka cluster could not be reached")
+    if isinstance(error, kafka.InvalidTopicError | kafka.CorruptRecordException | AssertionError):
+        return PermanentError(f"Kafka refuses the record: {name}")
+    return TransientError(f"Kafka did not take the record: {name}")
