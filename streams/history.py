@@ -83,6 +83,9 @@ async def outcomes_of(
     """
     newest: dict[str, Outcome] = {}
     async for record in read_topic(kafka, names.outcomes, since_ms=since_ms):
+        if record.value is None:  # erased
+            newest.pop((record.key or b"").decode(errors="replace"), None)
+            continue
         try:
             outcome = Outcome.from_record(record.value or b"")
         except UnreadableRecord:

@@ -20,6 +20,7 @@ PARTITIONS = 8
 DAY_MS = 24 * 3600 * 1000
 MIN_INSYNC = "min.insync.replicas"
 RETENTION, POLICY, RECORD_BYTES = "retention.ms", "cleanup.policy", "max.message.bytes"
+COMPACTION_LAG = "max.compaction.lag.ms"
 FOR_EVER = -1
 GROUP_OFFSETS = "__consumer_offsets"  # Kafka's own: where every group's commits are
 AT_LEAST = "at least "
@@ -85,17 +86,24 @@ class TopicNames:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """What a topic must be. ``retention_ms`` is ``None`` for a topic that is compacted alone."""
+    """What a topic must be. ``retention_ms`` is ``None`` for a topic that is compacted alone.
+
+    ``compaction_lag_ms`` bounds for how long a record with a body or an event's id stays on disk once a newer one of
+    its key, or a tombstone, took its place: without it Kafka compacts when it thinks that it is worth it.
+    """
 
     name: str
     partitions: int
     cleanup_policy: str
     retention_ms: int | None
     record_bytes_max: int
+    compaction_lag_ms: int | None = None
 
     def config(self) -> dict[str, str]:
         """Return the topic's configuration as Kafka names it."""
         config = {POLICY: self.cleanup_policy, RECORD_BYTES: str(self.record_bytes_max)}
+        if self.compaction_lag_ms is not None:
+            config[COMPACTION_LAG] = str(self.compaction_lag_ms)
         if self.retention_ms is not None:
             config[RETENTION] = str(self.retention_ms)
         return config
@@ -128,7 +136,7 @@ class Difference:
     @property
     def alterable(self) -> bool:
         """Whether the broker can be told otherwise; not so partitions, which tables depend on, nor replicas."""
-        return self.key in (RETENTION, POLICY, RECORD_BYTES, MIN_INSYNC)
+        return self.key in (RETENTION, POLICY, RECORD_BYTES, MIN_INSYNC, COMPACTION_LAG)
 
     @property
     def deletes(self) -> bool:
@@ -182,8 +190,8 @@ def required_topics(
     specs += [TopicSpec(queue, partitions, "delete", FOR_EVER, delivery_bytes) for queue in queues]
     return [
         *specs,
-        TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes),
-        TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes),
+        TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes, DAY_MS),
+        TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes, DAY_MS),
         TopicSpec(names.pauses, 1, "compact", None, event_bytes),
         *([TopicSpec(names.schedules, 1, "compact", None, event_bytes)] if schedules else []),
         TopicSpec(names.seen_changelog, partitions, "compact,delete", dedup_ttl_s_max * 1000, event_bytes),

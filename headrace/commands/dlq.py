@@ -208,6 +208,47 @@ def discard(settings: Settings, *, selection: Any, dry_run: bool, yes: bool, as_
     _summarize(counts, as_json=as_json)
 
 
+class Age(click.ParamType):
+    """An age such as ``30d``; gives the Unix milliseconds of that long ago."""
+
+    name = "age"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the moment, or refuse what is no age."""
+        if isinstance(value, int):
+            return value
+        if not re.fullmatch(r"[0-9]{1,6}[smhd]", str(value), re.ASCII):
+            self.fail(f"{value!r} is not an age such as 12h or 30d", param, ctx)
+        return Moment().convert(value, param, ctx)
+
+
+@command.command
+@click.option("--older-than", type=Age(), required=True, help="Failed longer ago than this age, such as 30d.")
+@click.option("--dry-run", is_flag=True, help="Say what would be purged, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a letter.")
+@with_settings
+@selecting
+def purge(settings: Settings, *, selection: Any, older_than: int, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """End dead letters that nobody came for: those whose last failure is older than an age."""
+    import dataclasses
+
+    from headrace.dlq import describe, discard_letters, read_letters
+
+    until_ms = older_than if selection.until_ms is None else min(older_than, selection.until_ms)
+    letters = asyncio.run(read_letters(settings, dataclasses.replace(selection, until_ms=until_ms)))
+    # One that is being replayed is not forgotten: its delivery is on its way.
+    letters = [stored for stored in letters if stored.letter.claim is None]
+    rows = [describe(stored) for stored in letters]
+    if not _go_on("purge", rows, dry_run=dry_run, yes=yes, as_json=as_json):
+        return
+    purging = discard_letters(settings, letters)
+    counts = asyncio.run(
+        _carry_out("purging", len(letters), purging, lambda letter_id: (letter_id, "purged"), as_json=as_json)
+    )
+    _summarize(counts, as_json=as_json)
+
+
 def _go_on(verb: str, rows: list[dict[str, Any]], *, dry_run: bool, yes: bool, as_json: bool) -> bool:
     """Return whether to act on the letters; says what there is, and asks where somebody can answer."""
     if not rows:
