@@ -2,7 +2,8 @@
 
     .venv/bin/python -m tests.yesterday tests/fixtures/yesterday-N
 
-records a new one, to be used a minute later. Do so when a record's or a table's form changes, and keep the old: each is an upgrade that is tested.
+records a new one, to be used a minute later. Do so when a record's or a table's form changes, and keep the old: each is
+an upgrade that is tested.
 """
 
 from __future__ import annotations
