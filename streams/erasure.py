@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
 
+from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.dead_letter import tombstone
 from streams.delivery import Delivery
-from streams.event import BodyTooLarge, Event, MalformedBody, Receipt, UnreadableRecord, UnsupportedBody
+from streams.event import Event, Receipt, UnreadableRecord
 from streams.expression import Expression, ExpressionError
 from streams.kafka import KafkaSettings, read_topic
 from streams.letters import Letters, with_bodies
