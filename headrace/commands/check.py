@@ -50,6 +50,9 @@ def command(settings: Settings, check_env: bool) -> None:
     click.echo(f"{table.path} is valid: {', '.join(parts)}")
     for line in describe_own_routes(table):
         click.echo(line)
+    spool = table.ingest.spool_settings
+    if spool is not None:
+        click.echo(f"while Kafka is away, up to {spool.events_max} events wait in {settings.data_dir / 'spool'}")
 
 
 def _missing_extras(table: RoutingTable) -> list[Mistake]:

