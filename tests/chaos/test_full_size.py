@@ -59,12 +59,12 @@ async def test_memory_with_a_million_ids_seen(make_system: MakeSystem, own_kafka
     assert await moves.see_many(make_system(own_kafka, destinations={"a": {}}), ids=1_000_000) < 400
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("freeze", "processes"), [(True, 1), (False, 2)], ids=["frozen", "killed"])
 async def test_the_broker_away_for_a_minute_at_500_a_second_with_a_spool(
     make_system: MakeSystem, own_kafka: KafkaForTests, freeze: bool, processes: int
 ) -> None:
     system = make_system(own_kafka, destinations={"a": {}})
     await moves.spool_through_an_outage(
-        system, freeze=freeze, away_s=60, rate=500, kill_ingest=True, processes=processes, connections=64, settle_s=300
+        system, freeze=freeze, away_s=60, rate=500, kill_ingest=True, processes=processes, connections=64, settle_s=900
     )  # fmt: skip
