@@ -1,4 +1,4 @@
-"""The rate of one destination: a token bucket that holds at most one second's worth.
+"""The rate of one destination: a token bucket that holds at most half a second's worth.
 
 Each worker takes the share of its partitions, so that all together never exceed the rate. A bucket starts empty, and
 again after each change of share: tokens saved up under another share, or before a restart, would add to those of the
@@ -21,6 +21,7 @@ from connectors.turns import Turns
 
 BLOCK_S_MAX = 3600.0  # then a call finds out whether the service still means it
 RECHECK_S = 1.0  # a wait looks again this often, since share and block may change under it
+BURST_S = 0.5  # of the rate: calls that are held up on their way come closer together than they were let go
 SPREAD_BELOW = 20  # calls left: from here on they are spread, however large the quota is; else from half of it on
 _SLACK = 1e-9
 
@@ -69,7 +70,7 @@ class RateLimiter:
 
     @property
     def used_ratio(self) -> float:
-        """How much of the last second's worth is used, from 0 to 1; 0 without a limit."""
+        """How much of the bucket is used, from 0 to 1; 0 without a limit."""
         if self.rate_per_s is None:
             return 0.0
         self._fill()
@@ -169,4 +170,4 @@ class RateLimiter:
         self._filled_s = now_s
 
     def _burst(self) -> float:
-        return max(1.0, self.rate_per_s or 0.0)
+        return max(1.0, BURST_S * (self.rate_per_s or 0.0))

@@ -24,7 +24,7 @@ async def pause(settings: Settings, destination: str, reason: str) -> None:
         UnknownDestination: the routing table does not have it.
         KafkaUnavailable: the broker does not answer.
     """
-    table = _check(settings, destination)
+    table = check_destination(settings, destination)
     kafka, names, now_ms = settings.kafka(), settings.topic_names, int(time.time() * 1000)
     before = (await read_pauses(kafka, names)).get(destination)
     paused = Pause(destination, reason, format_time(now_ms))
@@ -40,14 +40,19 @@ async def resume(settings: Settings, destination: str) -> Pause | None:
     kafka, names = settings.kafka(), settings.topic_names
     before = (await read_pauses(kafka, names)).get(destination)
     if before is None:  # a destination that was taken out of the table can still be resumed
-        _check(settings, destination)
+        check_destination(settings, destination)
         return None
     async with producing(kafka) as producer:
         await publish(producer, resume_record(names, destination))
     return before
 
 
-def _check(settings: Settings, destination: str) -> RoutingTable:
+def check_destination(settings: Settings, destination: str) -> RoutingTable:
+    """Return the routing table, which has ``destination``.
+
+    Raises:
+        UnknownDestination: it has not.
+    """
     table = settings.table()
     if destination not in table.destinations:
         suggestion = closest(destination, table.destinations, kind="destinations")

@@ -14,6 +14,7 @@ from connectors.destination import Destination
 from connectors.metrics import ConnectorMetrics
 from connectors.registry import load_connector
 from headrace.context import Settings
+from streams.cancellations import Cancellations
 from streams.deliver import DestinationQueue
 from streams.herald import Herald
 from streams.kafka import KafkaSettings
@@ -38,6 +39,7 @@ class Surroundings:
     names: TopicNames
     producer: AIOKafkaProducer
     pauses: Pauses
+    cancellations: Cancellations
     routes: Callable[[], Routes]
     own_events: OwnEvents
     herald: Herald
@@ -136,6 +138,7 @@ class DestinationQueues:
             producer=around.producer,
             routes=around.routes,
             pauses=around.pauses,
+            cancellations=around.cancellations,
             own_events=around.own_events,
             herald=around.herald,
             metrics=around.metrics,

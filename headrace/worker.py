@@ -31,6 +31,7 @@ from headrace.topics import ensure_topics, topic_specs
 from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
 from streams.app import FanOutApp
+from streams.cancellations import Cancellations
 from streams.depths import queue_groups
 from streams.event import OWN_TYPES
 from streams.fold import following_fold
@@ -92,6 +93,7 @@ class Worker:
         self._announce()
         self.own_events = OwnEvents(self.names, lambda: self.routes, self.metrics)
         self.pauses = Pauses()
+        self.cancellations = Cancellations()
         self.queues: DestinationQueues | None = None
         self.fan_out: FanOutApp | None = None
         self.retries: Retries | None = None
@@ -158,6 +160,8 @@ class Worker:
             pause_task = await stack.enter_async_context(pauses)
             self._watch(pause_task, "pauses")
             self.pauses.on_change = self._on_pause
+            cancelled = following_fold(self.kafka, self.names.cancellations, self.cancellations.apply)
+            self._watch(await stack.enter_async_context(cancelled), "cancellations")
             await self._start_parts(stack, producer)
             tune_garbage_collection()
             self._started = True
@@ -237,6 +241,7 @@ class Worker:
             names=self.names,
             producer=producer,
             pauses=self.pauses,
+            cancellations=self.cancellations,
             routes=lambda: self.routes,
             own_events=self.own_events,
             herald=herald,

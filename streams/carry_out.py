@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 from connectors.errors import CallError, CredentialsRefused, PermanentError, RateLimited, TransientError
 from streams import outcome as outcomes
 from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
+from streams.cancellations import Cancelled, ended
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
 from streams.event import UnreadableRecord
@@ -71,7 +72,7 @@ class Surroundings:
 
     ``send`` returns when the record is acknowledged. ``call`` carries out one round of attempts: action, rendered
     parameters, idempotency key. ``pause`` pauses this destination, for a reason. ``own_events`` makes what is told of
-    a dead letter. ``now_s`` is Unix time.
+    a dead letter. ``now_s`` is Unix time. ``cancelled`` says of a delivery id and replay why it is not to be called.
     """
 
     destination: str
@@ -84,6 +85,7 @@ class Surroundings:
     own_events: OwnEvents
     now_s: Callable[[], float]
     metrics: StreamsMetrics
+    cancelled: Callable[[str, int], str | None] = lambda _delivery_id, _replay: None
     tracing: Tracing = field(default_factory=Tracing)
 
 
@@ -157,6 +159,10 @@ class _Round:
             await self._postpone(error, stage="route", ordered=self.delivery.ordered)
             return
         self.route_label = route.name
+        reason = self.around.cancelled(self.delivery.id, self.delivery.replay)
+        if reason is not None:
+            await self._cancel(reason)
+            return
         if route.destination != self.around.destination:
             # The route was given another destination after fan-out: its queue, limits and circuit apply.
             moved = replace(self.delivery, destination=route.destination, high=route.high, ordered=route.ordered)
@@ -196,6 +202,11 @@ class _Round:
             await self.around.send(delivery.to_record(self.record.topic))
         await self._skip(f"split into {len(deliveries)} deliveries, one an item")
 
+    async def _cancel(self, reason: str) -> None:
+        await self._skip(f"cancelled: {reason}")
+        # After the outcome: killed in between, it is still cancelled when it is read again.
+        await self.around.send(ended(self.around.names, self.delivery.id))
+
     async def _skip(self, why: str) -> None:
         await self._finish(outcomes.SKIPPED, attempts=0, status=None, detail=why)
 
@@ -213,6 +224,9 @@ class _Round:
         while True:
             try:
                 settled = await self.around.call(route.action, parameters, self.delivery.idempotency_key)
+            except Cancelled as error:
+                await self._cancel(str(error))
+                return
             except CredentialsRefused as error:
                 await self.around.pause(str(error))  # the next call waits until the destination is resumed
             except PermanentError as error:

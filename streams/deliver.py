@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -26,9 +27,10 @@ from aiokafka.structs import OffsetAndMetadata
 
 from connectors.destination import Destination, Interrupted
 from streams.assignment import Abandoned, Assignment, Commits, copy_of
+from streams.cancellations import Cancellations, Cancelled
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
 from streams.chains import Link
-from streams.delivery import ORDERED_HEADER
+from streams.delivery import DELIVERY_ID_CHARS, ORDERED_HEADER
 from streams.depths import Depth
 from streams.event import format_time
 from streams.herald import Herald
@@ -66,6 +68,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         producer: AIOKafkaProducer,
         routes: Callable[[], Routes],
         pauses: Pauses,
+        cancellations: Cancellations,
         own_events: OwnEvents,
         herald: Herald,
         metrics: StreamsMetrics,
@@ -85,7 +88,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._chained = {False: 0, True: 0}  # those of them that wait for others of their key
         self._bytes = {False: 0, True: 0}
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
-        self._pauses, self._metrics = pauses, metrics
+        self._pauses, self._cancellations, self._metrics = pauses, cancellations, metrics
         self._own_events, self._herald = own_events, herald
         self._tracing = tracing or Tracing()
         metrics.announce_group(self.group)
@@ -306,7 +309,14 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         copy: tuple[bytes | None, ...] | None,
         link: Link | None,
     ) -> None:
-        work = _Work(self, assignment, high=record.topic == self.high_topic, in_place=link is not None)
+        replay = dict(record.headers).get("headrace-replay", b"")
+        work = _Work(
+            self,
+            assignment,
+            replay=int(replay) if replay.isdigit() else 0,
+            high=record.topic == self.high_topic,
+            in_place=link is not None,
+        )
         settled = False
         try:
             if link is not None:
@@ -443,12 +453,14 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 class _Work:
     """One record's view of its queue."""
 
-    __slots__ = ("assignment", "handed_on", "high", "in_place", "queue", "version")
+    __slots__ = ("assignment", "handed_on", "high", "in_place", "queue", "replay", "version")
 
-    def __init__(self, queue: DestinationQueue, assignment: Assignment, *, high: bool, in_place: bool) -> None:
+    def __init__(
+        self, queue: DestinationQueue, assignment: Assignment, *, replay: int, high: bool, in_place: bool
+    ) -> None:
         self.queue = queue
         self.assignment = assignment
-        self.high, self.in_place = high, in_place
+        self.high, self.in_place, self.replay = high, in_place, replay
         self.version = 0
         self.handed_on = False  # to the queue of another destination
 
@@ -465,6 +477,7 @@ class _Work:
             own_events=queue._own_events,
             now_s=queue._now_s,
             metrics=queue._metrics,
+            cancelled=queue._cancellations.reason,
             tracing=queue._tracing,
         )
 
@@ -472,8 +485,12 @@ class _Work:
         self.handed_on = self.handed_on or record.topic.startswith(self.queue._names.deliveries(""))
         await self.queue.send(self.assignment, record)
 
-    async def before_attempt(self) -> None:
+    async def before_attempt(self, delivery_id: str) -> None:
         await self.queue.before_attempt(self.assignment)
+        # Last: it may have waited long for its turn.
+        reason = self.queue._cancellations.reason(delivery_id, self.replay)
+        if reason is not None:
+            raise Cancelled(reason)
         self.version = self.queue._pauses.version(self.queue.destination.name)
 
     async def call(self, action: str, parameters: dict[str, object], idempotency_key: str) -> Settlement:
@@ -481,7 +498,7 @@ class _Work:
             action,
             parameters,
             idempotency_key=idempotency_key,
-            before_attempt=self.before_attempt,
+            before_attempt=partial(self.before_attempt, idempotency_key[:DELIVERY_ID_CHARS]),
             high=self.high,
             in_place=self.in_place,
         )

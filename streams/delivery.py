@@ -16,6 +16,7 @@ from streams.record import Record
 from streams.routing import Route
 from streams.tracing import traceparent_header, traceparent_of
 
+DELIVERY_ID_CHARS = 64  # of an idempotency key; what follows is a replay's number
 PRIORITY_HEADER = "headrace-priority"
 ORDERED_HEADER = "headrace-ordered"
 FAILURES_HEADER = "headrace-failures"

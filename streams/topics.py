@@ -65,6 +65,11 @@ class TopicNames:
         return f"{self.prefix}schedules"
 
     @property
+    def cancellations(self) -> str:
+        """The topic whose fold is the cancelled deliveries; one partition, so that all see one order."""
+        return f"{self.prefix}cancellations"
+
+    @property
     def fan_out_group(self) -> str:
         """The Faust application id, which is also its consumer group."""
         return f"{self.prefix}headrace-fan-out"
@@ -193,6 +198,7 @@ def required_topics(
         TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes, DAY_MS),
         TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes, DAY_MS),
         TopicSpec(names.pauses, 1, "compact", None, event_bytes),
+        TopicSpec(names.cancellations, 1, "compact", None, event_bytes),
         *([TopicSpec(names.schedules, 1, "compact", None, event_bytes)] if schedules else []),
         TopicSpec(names.seen_changelog, partitions, "compact,delete", dedup_ttl_s_max * 1000, event_bytes),
     ]

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.attempt import Attempt
 from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
+from streams.cancellations import Cancellation, Cancellations, Cancelled
 from streams.carry_out import Consumed, Surroundings, carry_out, retry_delay_s
 from streams.dead_letter import LETTER_HEADER, DeadLetter
 from streams.delivery import Delivery
@@ -332,6 +333,30 @@ async def test_a_delivery_of_high_priority_stays_one_through_its_retries_and_whe
     world = World(route={"to": "crm2", "priority": "high"})
     await run(world)
     assert len(world.on("deliveries.crm2.high")) == 1
+
+
+@pytest.mark.parametrize("moment", ["when it is read", "just before the call"])
+async def test_a_cancelled_delivery_is_skipped_and_the_cancellation_ends_after_its_outcome(moment: str) -> None:
+    world = World([Cancelled("by hand")])
+    around = world.surroundings()
+    if moment == "when it is read":
+        around = replace(around, cancelled=lambda id_, replay: "by hand" if (id_, replay) == (DELIVERY.id, 0) else None)
+    await carry_out(consumed(DELIVERY.to_record("deliveries.crm")), around)
+    assert [record.topic for record in world.published] == ["outcomes", "cancellations"]
+    assert Outcome.from_record(world.published[0].value or b"").detail == "cancelled: by hand"
+    assert (world.published[1].key, world.published[1].value) == (DELIVERY.id.encode(), None)
+    assert len(world.calls) == (0 if moment == "when it is read" else 1)
+
+
+def test_a_cancellation_is_of_one_replay_and_ends_with_its_tombstone() -> None:
+    cancellations = Cancellations()
+    record = Cancellation("id", 1, "by hand", "2026-01-01T00:00:00Z").to_record("cancellations")
+    cancellations.apply(record.key, record.value)
+    assert [cancellations.reason("id", replay) for replay in (0, 1, 2)] == [None, "by hand", None]
+    for value in (b"{", b"[]", b'{"replay": "x"}', None):
+        cancellations.apply(record.key, record.value)
+        cancellations.apply(record.key, value)
+        assert len(cancellations) == 0
 
 
 async def test_an_unreadable_record_is_a_dead_letter() -> None:

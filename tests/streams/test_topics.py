@@ -30,6 +30,7 @@ def test_every_part_of_the_flow_has_its_topic() -> None:
         "outcomes",
         "dead-letter",
         "pauses",
+        "cancellations",
         "headrace-fan-out-seen-changelog",
     }
 
@@ -53,7 +54,7 @@ def test_a_record_fits_wherever_it_goes_next() -> None:
 
 def test_what_shares_a_table_shares_its_partitions() -> None:
     topics = specs()
-    shared = {topics[name].partitions for name in topics if name != "pauses"}
+    shared = {topics[name].partitions for name in topics if name not in ("pauses", "cancellations")}
     assert shared == {4}
     assert topics["pauses"].partitions == 1
 
