@@ -251,6 +251,24 @@ class Ledger:
 
         await self._post_each(iter(numbers()), connections, 0, pause_s=connections / rate)
 
+    async def steady_load(self, ended: asyncio.Event, *, connections: int, rate: float) -> None:
+        """Post exactly ``rate`` new events a second, each at its time, until told to stop.
+
+        A connection that is late posts at once; so the rate holds as long as one answer takes less than
+        ``connections / rate`` seconds on average.
+        """
+        started_s = time.monotonic()
+
+        async def posting(first: int) -> None:
+            n = first
+            while not ended.is_set():
+                await asyncio.sleep(max(0.0, started_s + n / rate - time.monotonic()))
+                await self.post(session, uuid.uuid4().hex)
+                n += connections
+
+        async with self.session() as session:
+            await asyncio.gather(*(posting(number) for number in range(connections)))
+
     async def _post_each(self, left: Any, connections: int, size: int, pause_s: float = 0.0) -> None:
         async def posting() -> None:
             for _ in left:
@@ -412,11 +430,17 @@ class Ledger:
 
 
 async def while_loading(
-    ledger: Ledger, moves: Callable[[], Awaitable[None]], *, connections: int = 16, rate: float = 400
+    ledger: Ledger,
+    moves: Callable[[], Awaitable[None]],
+    *,
+    connections: int = 16,
+    rate: float = 400,
+    steady: bool = False,
 ) -> None:
     """Carry out ``moves`` under load; the load ends with them, or with their failure."""
     ended = asyncio.Event()
-    load = asyncio.create_task(ledger.load(ended, connections=connections, rate=rate))
+    posting = ledger.steady_load if steady else ledger.load
+    load = asyncio.create_task(posting(ended, connections=connections, rate=rate))
     try:
         await moves()
         ended.set()

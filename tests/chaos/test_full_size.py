@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests import ledger_moves as moves
+from tests.conftest import StartHeadrace
 from tests.harness import KafkaForTests
 from tests.kafka_cluster import KafkaCluster
 from tests.ledger import MakeSystem
+from tests.rolling import roll
 
 
 @pytest.mark.timeout(900)
@@ -68,3 +70,13 @@ async def test_the_broker_away_for_a_minute_at_500_a_second_with_a_spool(
     await moves.spool_through_an_outage(
         system, freeze=freeze, away_s=60, rate=500, kill_ingest=True, processes=processes, connections=64, settle_s=900
     )  # fmt: skip
+
+
+@pytest.mark.timeout(900)
+async def test_rolling_deployments_for_three_minutes(
+    make_system: MakeSystem, headrace_process: StartHeadrace, own_kafka: KafkaForTests
+) -> None:
+    system = make_system(own_kafka, destinations={"a": {}})
+    rolled = await roll(system, headrace_process, rate=500, connections=64, before=2000, at_least_s=180)
+    rolled.assert_tables_were_kept()
+    assert rolled.rate > 400
