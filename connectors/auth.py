@@ -53,6 +53,27 @@ class Auth(Protocol):
         """Return what is to be masked now, besides the destination's own secrets."""
 
 
+class FixedHeaders:
+    """Headers that are the same with every call, and that no call can replace by its own."""
+
+    urls: tuple[str, ...] = ()
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+
+    async def headers(self, request: httpx.Request, *, ask: Ask, now_s: float) -> Mapping[str, str]:
+        """Return the headers."""
+        return self._headers
+
+    def refused(self, headers: Mapping[str, str]) -> bool:
+        """Return that no others are to be had."""
+        return False
+
+    def secrets(self) -> list[str]:
+        """Return nothing: the values are the destination's own secrets."""
+        return []
+
+
 class Token:
     """A bearer token, fetched when it is first needed, kept until shortly before it expires, and fetched by one.
 

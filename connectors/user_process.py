@@ -88,18 +88,22 @@ class _Running:
     @classmethod
     async def start(cls, module: str) -> _Running:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # a file in the working directory must not take the place of a library's
-                "-m",
-                "connectors.user_code",
-                str(theirs.fileno()),
-                module,
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # Ctrl-C is for the worker; and a kill takes all that it has started
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # a file in the working directory must not take the place of a library's
+                    "-m",
+                    "connectors.user_code",
+                    str(theirs.fileno()),
+                    module,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # Ctrl-C is for the worker; and a kill takes all that it has started
+                )
+        except OSError as error:
+            ours.close()
+            raise ValueError(f"the process of {module} cannot be started: {error.strerror}") from None
         reader, writer = await asyncio.open_connection(sock=ours)
         said: dict[str, Any] = {}
         try:

@@ -27,7 +27,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from connectors.auth import Auth, basic, client_credentials
+from connectors.auth import Auth, FixedHeaders, basic, client_credentials
 from connectors.connector import Call, Connector, EnvName
 from connectors.content import Part, read_base64
 from connectors.endpoint import Endpoint, Scalar, check_headers
@@ -89,8 +89,6 @@ class HttpSettings(WebSettings):
             headers["authorization"] = basic(self.username or "", secrets["password_env"])
         elif "api_key_env" in secrets and self.api_key_query is not None:
             query.append((self.api_key_query, secrets["api_key_env"]))
-        elif "api_key_env" in secrets:
-            headers[self.api_key_header] = secrets["api_key_env"]
         return self.endpoint_at(
             self.base_url,
             headers=headers,
@@ -101,6 +99,8 @@ class HttpSettings(WebSettings):
         )
 
     def _auth(self, secrets: Mapping[str, str]) -> Auth | None:
+        if "api_key_env" in secrets and self.api_key_query is None:
+            return FixedHeaders({self.api_key_header.lower(): secrets["api_key_env"]})
         if "client_secret_env" not in secrets or self.token_url is None or self.client_id is None:
             return None
         return client_credentials(

@@ -38,8 +38,12 @@ def open_http(service, open_destination):
     ],
 )
 async def test_a_credential_stands_in_a_header(open_http, service, keys, secrets, header, value):
-    await send(await open_http(secrets, **keys), headers={"X-Own": "1"})
+    destination = await open_http(secrets, **keys)
+    await send(destination, headers={"X-Own": "1"})
     assert service.received[0].header(header) == value
+    if header != "authorization":  # which no call can set at all
+        await send(destination, headers={header.upper(): "of the event"})
+        assert service.received[1].header(header) == value
 
 
 async def test_an_api_key_in_the_query_cannot_be_changed_by_a_call(open_http, service):
