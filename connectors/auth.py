@@ -14,7 +14,7 @@ from connectors.errors import CredentialsRefused, PermanentError
 if TYPE_CHECKING:
     import httpx
 
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 EXPIRES_S_DEFAULT = 3600.0  # where a server names none (RFC 6749 5.1 only recommends it)
 EARLY_S = 30.0  # a token is renewed so long before it expires: it must outlast the call

@@ -8,18 +8,17 @@ authentication and decoding that are not wanted here.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import httpx
-import orjson
 from httpx_aiohttp import AiohttpTransport
 
+from connectors.answer import Answer, read_body
 from connectors.answers import LIMIT_HEADERS, error_for, exhausted_s, explain
 from connectors.attempt import EXCERPT_CHARS_MAX
 from connectors.auth import TokenRequest
@@ -27,58 +26,17 @@ from connectors.connections import open_connections, reason_of
 from connectors.content import Form, Parts, encode
 from connectors.dialect import Dialect
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
-from connectors.errors import CallError, PermanentError, TransientError, Unreachable
+from connectors.errors import CallError, PermanentError, Unreachable
 from connectors.masking import Mask
 from connectors.quota import Quota, read_quota
 from connectors.redirects import REDIRECTS_MAX, redirected
 from connectors.tracing import TRACEPARENT, Tracing
 
-ANSWER_BYTES_MAX = 1024 * 1024  # of an answer's body; what follows is not read, and its connection closed
 EXPLANATION_CHARS_MAX = 200
 FETCHED_MAX = 4  # tokens that are masked
 
 # Not asked for, so nothing has to be inflated within bounds.
 BASE_HEADERS = {"user-agent": "headrace", "accept": "*/*", "accept-encoding": "identity"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer, that of an accepted call unless a `Dialect` is asked about it.
-
-    ``body`` is raw and at most 1 MiB; ``truncated`` says that there was more.
-    """
-
-    status: int
-    headers: httpx.Headers = field(repr=False)
-    body: bytes = field(repr=False)
-    truncated: bool = False
-
-    @cached_property
-    def parsed(self) -> Any:
-        """The body as JSON; None if it is not JSON, or was cut short."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            return None
-
-    def json(self) -> Any:
-        """Return the parsed body.
-
-        Raises:
-            TransientError: it is not JSON, or was cut short.
-        """
-        if self.parsed is None and self.body.strip() != b"null":
-            raise TransientError(
-                f"the destination answered {self.status} with a body that is not JSON", status=self.status
-            )
-        return self.parsed
-
-    def text_at(self, *path: str) -> str:
-        """Return the text or number that stands at ``path`` in the JSON body, ``""`` if none does."""
-        value = self.parsed
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 class Session:
@@ -209,7 +167,7 @@ class Session:
             raise PermanentError("the request cannot be sent: not a valid URL") from None
         except (httpx.HTTPError, aiohttp.ClientError, OSError, RuntimeError) as error:
             raise Unreachable(f"the destination could not be reached: {reason_of(error)}") from None
-        body, whole = await _read(response)
+        body, whole = await read_body(response)
         return Answer(response.status_code, response.headers, body, truncated=not whole)
 
     def _judge(self, answer: Answer, dialect: Dialect | None = None) -> Answer:
@@ -304,25 +262,3 @@ class Client:
             raise
         self.status = answer.status
         return answer
-
-
-async def _read(response: httpx.Response) -> tuple[bytes, bool]:
-    """Return the body up to its bound, and whether that is all of it.
-
-    A body that breaks off changes nothing about what the status says: an accepted call is not repeated for it.
-    """
-    stream = cast(httpx.AsyncByteStream, response.stream)
-    body = bytearray()
-    whole = True
-    try:
-        async with aclosing(cast(AsyncGenerator[bytes, None], stream.__aiter__())) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    whole = False
-                    break
-    except (httpx.HTTPError, aiohttp.ClientError, OSError, RuntimeError):
-        whole = False
-    finally:
-        await stream.aclose()
-    return bytes(body[:ANSWER_BYTES_MAX]), whole

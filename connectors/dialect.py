@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from connectors.answers import Meaning, Rule
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 ANY_CODE = frozenset({"*"})
 

@@ -32,7 +32,7 @@ from connectors.endpoint import Endpoint
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 PENALTY_S = 30.0
 

@@ -33,7 +33,7 @@ from connectors.endpoint import Endpoint
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 API_VERSION = "2026-03-10"
 LIMITED = "rate limited"

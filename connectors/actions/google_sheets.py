@@ -35,7 +35,7 @@ from connectors.errors import PermanentError
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 ASSERTION_S = 3600

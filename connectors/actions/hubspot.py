@@ -32,7 +32,7 @@ from connectors.endpoint import Endpoint, Scalar
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 DAILY_WAIT_S = 3600.0  # the day ends at midnight of the account's time zone, which the answer does not tell
 SECONDLY_WAIT_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}

@@ -43,7 +43,7 @@ from connectors.web_settings import BaseUrl, WebSettings
 if TYPE_CHECKING:
     import httpx
 
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e]{0,1024}")

@@ -28,7 +28,7 @@ from connectors.errors import PermanentError
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 CREDENTIALS = frozenset(
     {

@@ -24,7 +24,7 @@ from connectors.errors import PermanentError
 from connectors.web_settings import WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 
 class SlackWebhookSettings(WebSettings):

@@ -31,7 +31,7 @@ from connectors.errors import PermanentError
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 API_VERSION = "2026-10-28.endive"
 DEPTH_MAX = 10

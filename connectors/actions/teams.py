@@ -32,7 +32,7 @@ from connectors.errors import PermanentError
 from connectors.web_settings import WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 MESSAGE_BYTES_MAX = 28 * 1024
 CARD = "application/vnd.microsoft.card.adaptive"

@@ -30,7 +30,7 @@ from connectors.endpoint import Endpoint
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
-    from connectors.client import Answer
+    from connectors.answer import Answer
 
 _TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{10,100}", re.ASCII)
 REFUSED, UNCLEAR = "refused", "unclear"

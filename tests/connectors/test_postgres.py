@@ -9,13 +9,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from connectors.errors import CredentialsRefused, PermanentError, TransientError
 from tests.receiver import free_port
 from tests.tools import find_postgres
-
-asyncpg = pytest.importorskip("asyncpg")
 
 PASSWORD = "planted-password"
 TABLES = """
@@ -279,7 +278,9 @@ async def test_a_server_that_is_restarted_loses_and_repeats_nothing(open_postgre
                     await asyncio.sleep(0.05)
 
     work = [asyncio.create_task(until_done(number)) for number in range(200)]
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while await tables.fetchval("SELECT n FROM counters") < 10:
+            await asyncio.sleep(0.01)
     await tables.close()
     server.process.kill()
     await server.restart()
