@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from connectors.addresses import AddressRefused
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError, Unreachable
-from connectors.resolver import connect
 
 if TYPE_CHECKING:
     import aiosmtplib
@@ -78,6 +77,8 @@ class SmtpConnection:
 
     async def _connected(self, timeout_s: float) -> aiosmtplib.SMTP:
         import aiosmtplib
+
+        from connectors.resolver import connect  # aiohttp, which checking a routing table need not import
 
         if self._client is not None and await _is_alive(self._client):
             return self._client
