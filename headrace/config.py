@@ -13,6 +13,7 @@ from headrace.mistakes import ConfigError, Keys, Mistake, closest
 from headrace.route_checks import Declared, check_routes
 from headrace.schedule_checks import check_schedules
 from headrace.section_checks import check_destination, check_name, check_reserved, check_source, unstable_addresses
+from headrace.table_tests import TableTest
 from headrace.validation import Findings
 from ingest.scheme import load_scheme, scheme_names
 from ingest.settings import IngestSettings
@@ -22,7 +23,7 @@ from streams.routing import Routes, RouteSettings, compile_routes
 from streams.schedule import Schedule, ScheduleSettings
 
 VERSION = 1
-SECTIONS = ("version", "ingest", "sources", "destinations", "routes", "schedules")
+SECTIONS = ("version", "ingest", "sources", "destinations", "routes", "schedules", "tests")
 
 __all__ = ["ConfigError", "Mistake", "RoutingTable", "load_routing_table"]
 
@@ -39,6 +40,7 @@ class RoutingTable:
     warnings: list[Mistake] = field(default_factory=list)
     document: Node = field(default_factory=lambda: Node(0, {}), repr=False)
     ingest: IngestSettings = field(default_factory=IngestSettings)
+    tests: list[TableTest] = field(default_factory=list)
 
     def compiled_routes(self) -> Routes:
         """Return the routes, ready to match and render."""
@@ -108,11 +110,40 @@ def load_routing_table(path: Path, *, base_dir: Path | None = None) -> RoutingTa
     destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=base_dir or path.parent)
     schedules = check_schedules(table.get("schedules"), findings)
     ingest = _ingest(table.get("ingest"), findings)
-    routes, warnings = check_routes(table.get("routes"), _declared(table), findings)
+    declared = _declared(table)
+    routes, warnings = check_routes(table.get("routes"), declared, findings)
+    tests = _tests(table.get("tests"), declared, routes, findings)
     if mistakes or findings.mistakes:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
     warnings = [*unstable_addresses(sources, ingest, document), *warnings]
-    return RoutingTable(path, sources, destinations, routes, schedules, warnings, document, ingest)
+    return RoutingTable(path, sources, destinations, routes, schedules, warnings, document, ingest, tests)
+
+
+def _tests(value: object, declared: Declared, routes: list[RouteSettings], findings: Findings) -> list[TableTest]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        findings.add(("tests",), "must be a list of tests")
+        return []
+    known = [route.name for route in routes]
+    tests = []
+    for index, entry in enumerate(value):
+        keys = ("tests", index)
+        if not isinstance(entry, dict):
+            findings.add(keys, "must be a mapping with the keys name, source, event and expect")
+            continue
+        test = findings.validate(TableTest, entry, keys)
+        if test is None:
+            continue
+        tests.append(test)
+        sources = [*(declared.sources or []), OWN_SOURCE]
+        if declared.sources is not None and test.source not in sources:
+            findings.add((*keys, "source"), f"there is no source {test.source!r}", closest(test.source, sources))
+        for place, expectation in enumerate(test.expect):
+            if expectation.route not in known:
+                found = (*keys, "expect", place, "route")
+                findings.add(found, f"there is no route {expectation.route!r}", closest(expectation.route, known))
+    return tests
 
 
 def _check_top(table: Mapping[str, object], findings: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from connectors.errors import PermanentError
 from connectors.masking import Mask
 from connectors.registry import load_connector
 from headrace.config import RoutingTable
+from headrace.context import SecretError, Settings
 from streams.delivery import Delivery
 from streams.event import OWN_SOURCE, Event, Receipt
 from streams.expression import ExpressionError
@@ -91,3 +93,13 @@ def _render(route: Route, item: int | None, table: RoutingTable, scope: Mapping[
     except PermanentError as error:
         reason = str(error)
     return Rehearsed(route.name, action, FAILED if reason else MATCHED, parameters, mask.text(reason), item)
+
+
+def secrets_that_are_set(settings: Settings, table: RoutingTable) -> list[str]:
+    """Return every secret of the table that is set: what must not be shown."""
+    found = []
+    for _, names in table.secret_envs():
+        for name in names:
+            with contextlib.suppress(SecretError):
+                found.append(settings.secret(name))
+    return [secret for secret in found if secret]

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from connectors.registry import connector_names, load_connector
 from headrace.config import VERSION
+from headrace.table_tests import TableTest
 from ingest.scheme import scheme_names
 from ingest.settings import IngestSettings
 from ingest.sources import source_model_for
@@ -26,7 +27,7 @@ def table_schema() -> Schema:
     """Return the schema, complete in itself, by JSON Schema draft 2020-12."""
     sources = {name: source_model_for(name) for name in scheme_names()}
     destinations = {name: load_connector(name).settings_model for name in connector_names()}
-    sections: list[type[BaseModel]] = [RouteSettings, ScheduleSettings, IngestSettings]
+    sections: list[type[BaseModel]] = [RouteSettings, ScheduleSettings, TableTest, IngestSettings]
     models = [*sources.values(), *destinations.values(), *sections]
     references, definitions = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
     found = {model: reference for (model, _), reference in references.items()}
@@ -45,6 +46,7 @@ def table_schema() -> Schema:
             "destinations": _section("connector", {name: found[model] for name, model in destinations.items()}),
             "routes": {"type": "array", "items": found[RouteSettings]},
             "schedules": {"type": ["array", "null"], "items": found[ScheduleSettings]},
+            "tests": {"type": ["array", "null"], "items": found[TableTest]},
             "ingest": {"anyOf": [found[IngestSettings], {"type": "null"}]},
         },
         "$defs": definitions["$defs"],

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--env", "check_env", is_flag=True, help="Also check that every secret is set, and Kafka's variables.")
+@click.option("--tests", "run_tests", is_flag=True, help="Also run the section `tests`: what events lead to.")
 @with_settings
-def command(settings: Settings, check_env: bool) -> None:
+def command(settings: Settings, check_env: bool, run_tests: bool) -> None:
     """Validate the routing table: every mistake at once, with its line, its key and a suggestion.
 
-    Ends with 0 if the table is valid, with 2 if not.
+    Ends with 0 if the table is valid, with 2 if not, and with 1 if it is and one of its tests fails.
     """
     from headrace.config import ConfigError
     from headrace.own_routes import describe_own_routes, own_route_warnings
@@ -53,6 +54,23 @@ def command(settings: Settings, check_env: bool) -> None:
     spool = table.ingest.spool_settings
     if spool is not None:
         click.echo(f"while Kafka is away, up to {spool.events_max} events wait in {settings.data_dir / 'spool'}")
+    if run_tests:
+        _run_tests(settings, table)
+
+
+def _run_tests(settings: Settings, table: RoutingTable) -> None:
+    from headrace import expectations
+    from headrace.rehearsal import secrets_that_are_set
+
+    failed = 0
+    for tested in expectations.run_tests(table, secrets=secrets_that_are_set(settings, table)):
+        failed += bool(tested.problems)
+        click.echo(f"{'✗' if tested.problems else '✓'} {tested.name}")
+        for line in tested.problems:
+            click.echo(f"    {line}")
+    click.echo(f"{count(len(table.tests), 'test')}, {failed} failed")
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 def _missing_extras(table: RoutingTable) -> list[Mistake]:

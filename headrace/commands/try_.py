@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from headrace.context import SecretError, Settings
+from headrace.context import Settings
 from headrace.options import with_settings
 
 if TYPE_CHECKING:
-    from headrace.config import RoutingTable
     from headrace.rehearsal import Rehearsed
     from headrace.sample import Sample
 
@@ -44,7 +42,7 @@ def command(
     a mapping fails.
     """
     from headrace.mistakes import closest
-    from headrace.rehearsal import FAILED, rehearse
+    from headrace.rehearsal import FAILED, rehearse, secrets_that_are_set
     from headrace.sample import read_request, sample_events, sample_own_event, sample_tick
     from streams.event import OWN_SOURCE, SCHEDULES_SOURCE
 
@@ -59,7 +57,7 @@ def command(
         samples = [sample_tick(table.compiled_schedules(), file.read(), event_type=event_type, now_ms=now_ms)]
     else:
         raise click.UsageError(f"there is no source {source!r}: {closest(source, table.dedup_ttl_s)}")
-    secrets, failed = _secrets(settings, table), False
+    secrets, failed = secrets_that_are_set(settings, table), False
     for sample in samples:
         results = rehearse(table, sample.event, secrets=secrets)
         failed = failed or any(result.verdict == FAILED for result in results)
@@ -81,16 +79,6 @@ def _headers(pairs: tuple[str, ...], content_type: str | None) -> dict[str, str]
             raise click.UsageError(f"--header takes NAME=VALUE, not {pair!r}")
         headers[name.strip().lower()] = value.strip()
     return headers if content_type is None else {**headers, "content-type": content_type}
-
-
-def _secrets(settings: Settings, table: RoutingTable) -> list[str]:
-    """Return every secret of the table that is set: what must not be shown."""
-    found = []
-    for _, names in table.secret_envs():
-        for name in names:
-            with contextlib.suppress(SecretError):
-                found.append(settings.secret(name))
-    return [secret for secret in found if secret]
 
 
 def _print_json(results: list[Rehearsed], about: dict[str, str]) -> None:
