@@ -192,6 +192,17 @@ class Destination:
         round_ = _Round(self, chosen, arguments, idempotency_key, before_attempt, high=high)
         return await round_.run(in_place=in_place)
 
+    def check(self, action: str, parameters: Mapping[str, object]) -> str:
+        """Return what is wrong with the parameters of a call that is not made, ``""`` if they fit the action."""
+        chosen = self._connector.actions.get(action)
+        if chosen is None:
+            return f"the connector {self._connector.name} has no action {action!r}"
+        try:
+            chosen.read(parameters)
+        except PermanentError as error:
+            return str(error)
+        return ""
+
     def _block(self, wait_s: float) -> None:
         if self.limiter.block_for(wait_s):
             log.warning("destination_rate_limited", destination=self.name, wait_s=round(self.limiter.blocked_s, 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 from connectors.connector import DestinationSettings
 from connectors.registry import connector_names, load_connector
 from headrace.document import Node, read_document
+from headrace.mirrors import mirror_destinations
 from headrace.mistakes import ConfigError, Keys, Mistake, closest
 from headrace.route_checks import Declared, check_routes
 from headrace.schedule_checks import check_schedules
@@ -67,6 +68,15 @@ class RoutingTable:
         return {**{name: source.dedup_ttl_s for name, source in self.sources.items()}, **own}
 
     @property
+    def shadows(self) -> bool:
+        """Whether any route may record what it would have called."""
+        return any(not route.share.whole for route in self.routes)
+
+    def mirrors(self, source: str) -> bool:
+        """Return whether a mirror takes events of ``source``, so that their query is kept."""
+        return any(route.mirror and (route.sources is None or source in route.sources) for route in self.routes)
+
+    @property
     def own_sources(self) -> list[str]:
         """The sources that nobody posts to: Headrace's own, and that of the schedules if there are any."""
         return [OWN_SOURCE, SCHEDULES_SOURCE] if self.schedules else [OWN_SOURCE]
@@ -113,6 +123,7 @@ def load_routing_table(path: Path, *, base_dir: Path | None = None) -> RoutingTa
     declared = _declared(table)
     routes, warnings = check_routes(table.get("routes"), declared, findings)
     tests = _tests(table.get("tests"), declared, routes, findings)
+    destinations.update(mirror_destinations(routes))
     if mistakes or findings.mistakes:
         raise ConfigError(path, [*mistakes, *findings.mistakes])
     warnings = [*unstable_addresses(sources, ingest, document), *warnings]

@@ -31,6 +31,7 @@ def live_source(settings: Settings, table: RoutingTable, name: str, *, processes
             option_secrets=settings.option_secrets(source),
             ingest=table.ingest,
             processes=processes,
+            keep_query=table.mirrors(name),
         )
     except SecretError as error:
         raise SourceError(f"source {name}: {error}") from error

@@ -15,7 +15,8 @@ from streams.delivery import Delivery
 from streams.event import OWN_SOURCE, Event, Receipt
 from streams.expression import ExpressionError
 from streams.items import split
-from streams.routing import Route
+from streams.mirror import as_it_came
+from streams.routing import SHADOW, Route
 
 MATCHED, UNMATCHED, FAILED = "matched", "unmatched", "failed"
 
@@ -69,7 +70,7 @@ def _rehearse(
     if not deliveries:
         yield Rehearsed(route.name, action, UNMATCHED, reason="there are no items")
     for delivery in deliveries:
-        yield _render(route, delivery.item, table, scope, mask)
+        yield _render(route, event, delivery.item, table, scope, mask)
 
 
 def _why_not(route: Route, event: Event) -> str:
@@ -77,22 +78,29 @@ def _why_not(route: Route, event: Event) -> str:
     if not route.takes(event.source):
         taken = f"every source but {OWN_SOURCE}" if route.sources is None else ", ".join(sorted(route.sources))
         return f"it takes events of {taken}"
-    return f"what is told about {event.about} does not go there" if event.about == route.destination else ""
+    if event.about == route.destination:
+        return f"what is told about {event.about} does not go there"
+    return "" if route.carries(event) is not None else "its route carries this event out itself"
 
 
-def _render(route: Route, item: int | None, table: RoutingTable, scope: Mapping[str, object], mask: Mask) -> Rehearsed:
+def _render(
+    route: Route, event: Event, item: int | None, table: RoutingTable, scope: Mapping[str, object], mask: Mask
+) -> Rehearsed:
     action = f"{route.destination}.{route.action}"
     parameters: object = None
     reason = ""
     try:
-        rendered = route.render(scope, item)
+        rendered = as_it_came(event) if route.mirrors else route.render(scope, item)
         parameters = mask.value(rendered)
         load_connector(table.destinations[route.destination].connector).actions[route.action].read(rendered)
     except ExpressionError as error:
         reason = f"the mapping cannot be rendered: {error}"
     except PermanentError as error:
         reason = str(error)
-    return Rehearsed(route.name, action, FAILED if reason else MATCHED, parameters, mask.text(reason), item)
+    verdict = FAILED if reason else MATCHED
+    if not reason and route.carries(event) == SHADOW:
+        reason = "shadow: recorded, and nothing is called"
+    return Rehearsed(route.name, action, verdict, parameters, mask.text(reason), item)
 
 
 def secrets_that_are_set(settings: Settings, table: RoutingTable) -> list[str]:

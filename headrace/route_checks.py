@@ -58,6 +58,11 @@ def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, fi
     when = route.get("when")
     if isinstance(when, str):
         _check_expression(Expression, when, (*keys, "when"), findings)
+    mirror = route.get("mirror")
+    only = mirror.get("only") if isinstance(mirror, dict) else None
+    if isinstance(only, str):
+        _check_expression(Expression, only, (*keys, "mirror", "only"), findings)
+    check_mode(route, keys, findings)
     each = route.get("each")
     if isinstance(each, str):
         _check_expression(Expression, each, (*keys, "each"), findings)
@@ -81,6 +86,15 @@ def _check_order(route: Mapping[str, object], declared: Declared, keys: Keys, fi
     if without:
         message = f"an ordered route needs partition_by on its source: {', '.join(without)} has none"
         findings.add((*keys, "ordered"), message, "partition_by says which events must stay in order")
+
+
+def check_mode(route: Mapping[str, object], keys: Keys, findings: Findings) -> None:
+    """Note steps without their mode, and the other way round; what each holds is the model's to check."""
+    mode, steps = route.get("mode"), route.get("percent")
+    if mode == "percent" and steps is None:
+        findings.add((*keys, "mode"), "needs its steps", "write 'percent: [{from: 2026-12-01T00:00Z, percent: 10}]'")
+    if steps is not None and mode != "percent":
+        findings.add((*keys, "percent"), "goes with 'mode: percent' alone")
 
 
 def _check_sources(value: object, declared: Declared, keys: Keys, findings: Findings) -> None:

@@ -43,6 +43,7 @@ def topic_specs(settings: Settings, table: RoutingTable) -> list[TopicSpec]:
         events_retention_ms=settings.retention_events_s * 1000,
         outcomes_retention_ms=settings.retention_outcomes_s * 1000,
         schedules=bool(table.schedules),
+        shadow=table.shadows,
     )
 
 

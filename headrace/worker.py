@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
@@ -311,6 +312,7 @@ class Worker:
                     raise ReloadRefused("a new delay in delays_s needs a restart of the workers")
                 if table.body_bytes_max > self._body_bytes_max:
                     raise ReloadRefused("a larger body_bytes_max needs a restart of the workers")
+                self._refuse_changes_of_the_past(table)
                 if table.schedules and not self.table.schedules:
                     raise ReloadRefused("the first schedule needs a restart of the workers")
                 await ensure_topics(self.settings, table)
@@ -324,6 +326,22 @@ class Worker:
             self.table, self.routes, self.schedules = table, routes, table.compiled_schedules()
             self._announce()
             log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
+
+    def _refuse_changes_of_the_past(self, table: RoutingTable) -> None:
+        """Refuse steps that would send events another way than they went: some would be done twice, or not at all."""
+        earlier = {route.name: route.share for route in self.table.routes}
+        now_ms = int(time.time() * 1000)
+        for route in table.routes:
+            before = earlier.get(route.name)
+            if (
+                before is not None
+                and route.mode == "percent"
+                and route.share.changed_in_the_past(before, now_ms=now_ms)
+            ):
+                raise ReloadRefused(
+                    f"route {route.name}: a step that has begun would change which events it carries out;"
+                    " keep those that have begun, and give new ones a time ahead"
+                )
 
     # -- what others ask --------------------------------------------------------------------------------------------
 

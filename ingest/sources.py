@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from ingest.scheme import (
 from ingest.settings import IngestSettings
 from ingest.signature import InvalidSignature, SignedRequest
 from ingest.source_settings import SourceSettings, compile_text, parse_duration_s, source_model_for
-from streams.event import UNTYPED, Event, body_sha256, dedup_id
+from streams.event import QUERY_HEADER, UNTYPED, Event, body_sha256, dedup_id
 from streams.expression import ExpressionError, has_expression, referenced_names
 
 __all__ = ["Match", "Source", "SourceSettings", "compile_source", "parse_duration_s", "source_model_for"]
@@ -65,6 +66,7 @@ class Source:
         option_secrets: Mapping[str, bytes] | None = None,
         ingest: IngestSettings | None = None,
         processes: int = 1,
+        keep_query: bool = False,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -82,6 +84,10 @@ class Source:
         self._event_id = compile_text(settings.event_id) if settings.event_id else None
         self._id_signed = scheme.signs_body and bool(settings.event_id) and _names(settings.event_id or "") == {"body"}
         self._partition_by = compile_text(settings.partition_by) if settings.partition_by else None
+        self._keep_query = keep_query
+        self._credentials = {
+            secret.decode("utf-8", "replace") for secret in (*secrets, *(option_secrets or {}).values())
+        }
         self.limit = RateLimit(parse_rate(settings.rate) / processes) if settings.rate else None
 
     @property
@@ -235,7 +241,14 @@ class Source:
                 text = value.decode("utf-8", "replace")
                 key = name.decode()
                 kept[key] = f"{kept[key]}, {text}" if key in kept else text
+        if self._keep_query:
+            kept[QUERY_HEADER] = self._query(request.url)
         return kept
+
+    def _query(self, url: str) -> str:
+        """Return the query of an address as it came, without the parameters that hold one of the source's secrets."""
+        parts = url.partition("?")[2].partition("#")[0].split("&")
+        return "&".join(part for part in parts if unquote_plus(part.partition("=")[2]) not in self._credentials)
 
 
 def compile_source(
@@ -246,6 +259,7 @@ def compile_source(
     option_secrets: Mapping[str, bytes] | None = None,
     ingest: IngestSettings | None = None,
     processes: int = 1,
+    keep_query: bool = False,
 ) -> Source:
     """Return the source, ready to use in one of ``processes``. ``secrets`` has the one to sign with first.
 
@@ -256,6 +270,7 @@ def compile_source(
         option_secrets: those that other keys name, by these keys.
         ingest: the table's section ``ingest``.
         processes: how many share the source's rate.
+        keep_query: whether the request's query is kept with the event, for a mirror.
 
     Raises:
         ValueError: a secret is missing or can never work. The text names its variable and never shows it.
@@ -276,7 +291,16 @@ def compile_source(
                 envs = settings.secret_envs
                 env = envs[number] if number < len(envs) else f"number {number + 1}"
                 raise ValueError(f"source {name}: secret {env}: {error}") from error
-    return Source(name, settings, scheme, secrets, option_secrets=given, ingest=ingest, processes=processes)
+    return Source(
+        name,
+        settings,
+        scheme,
+        secrets,
+        option_secrets=given,
+        ingest=ingest,
+        processes=processes,
+        keep_query=keep_query,
+    )
 
 
 def _names(source: str) -> set[str]:

@@ -6,7 +6,7 @@ record unsettled, and the next owner begins again with the same ``Idempotency-Ke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -23,10 +23,12 @@ from streams.event import UnreadableRecord
 from streams.expression import ExpressionError
 from streams.items import split
 from streams.metrics import StreamsMetrics
+from streams.mirror import as_it_came
 from streams.outcome import outcome_of
 from streams.own_events import OwnEvents, dead_letter
 from streams.record import Record
 from streams.routing import Route, Routes
+from streams.shadow import shadow_of
 from streams.topics import TopicNames
 from streams.tracing import Tracing
 
@@ -71,8 +73,9 @@ class Surroundings:
     """What carrying out needs from outside.
 
     ``send`` returns when the record is acknowledged. ``call`` carries out one round of attempts: action, rendered
-    parameters, idempotency key. ``pause`` pauses this destination, for a reason. ``own_events`` makes what is told of
-    a dead letter. ``now_s`` is Unix time. ``cancelled`` says of a delivery id and replay why it is not to be called.
+    parameters, idempotency key. ``check`` says what is wrong with parameters, ``""`` if they fit the action. ``pause``
+    pauses this destination, for a reason. ``own_events`` makes what is told of a dead letter. ``now_s`` is Unix time.
+    ``cancelled`` says of a delivery id and replay why it is not to be called.
     """
 
     destination: str
@@ -81,6 +84,7 @@ class Surroundings:
     routes: Callable[[], Routes]
     send: Callable[[Record], Awaitable[None]]
     call: Call
+    check: Callable[[str, Mapping[str, object]], str]
     pause: Callable[[str], Awaitable[None]]
     own_events: OwnEvents
     now_s: Callable[[], float]
@@ -184,12 +188,25 @@ class _Round:
                 return
             parameters = self._render(route)
         except (ExpressionError, MalformedBody, UnsupportedBody, BodyTooLarge) as error:
+            if self.delivery.shadow:  # nobody waits for its call, so there is nothing to replay
+                await self._record_shadow(route, None, str(error))
+                return
             await self._bury("render" if self.delivery.item is not None or route.each is None else "each", error)
             return
         if parameters is None:
             await self._skip(UNMATCHED)
             return
+        if self.delivery.shadow:
+            await self._record_shadow(route, parameters, self.around.check(route.action, parameters))
+            return
         await self._call(route, parameters)
+
+    async def _record_shadow(self, route: Route, parameters: object, error: str) -> None:
+        shadow = shadow_of(
+            self.delivery, action=route.action, parameters=parameters, error=error, now_ms=self._now_ms()
+        )
+        await self.around.send(shadow.to_record(self.around.names.shadow))
+        await self._finish(outcomes.SHADOWED, attempts=0, status=None, detail=error)
 
     async def _split(self, route: Route) -> None:
         """Put an item of each in the place of a delivery that was made before the route had ``each``, or replayed."""
@@ -214,11 +231,13 @@ class _Round:
         return self.delivery.event.scope(self.delivery.receipt, body_bytes_max=INFLATED_BYTES_MAX)
 
     def _render(self, route: Route) -> dict[str, object] | None:
+        if route.mirrors and (route.when is None or not self.delivery.replay):
+            return as_it_came(self.delivery.event)  # whatever its body is: it need not be read
         scope = self._scope()
         # Fan-out has evaluated the condition; a replay is judged by the routing table as it is now.
         if self.delivery.replay and not route.matches(scope):
             return None
-        return route.render(scope, self.delivery.item)
+        return as_it_came(self.delivery.event) if route.mirrors else route.render(scope, self.delivery.item)
 
     async def _call(self, route: Route, parameters: dict[str, object]) -> None:
         while True:

@@ -473,6 +473,7 @@ class _Work:
             routes=queue._routes,
             send=self.send,
             call=self.call,
+            check=queue.destination.check,
             pause=self.pause,
             own_events=queue._own_events,
             now_s=queue._now_s,

@@ -13,7 +13,7 @@ from connectors.attempt import Attempt
 from connectors.errors import CallError
 from streams.event import Event, Receipt, UnreadableRecord
 from streams.record import Record
-from streams.routing import Route
+from streams.routing import SHADOW, Route
 from streams.tracing import traceparent_header, traceparent_of
 
 DELIVERY_ID_CHARS = 64  # of an idempotency key; what follows is a replay's number
@@ -21,6 +21,7 @@ PRIORITY_HEADER = "headrace-priority"
 ORDERED_HEADER = "headrace-ordered"
 FAILURES_HEADER = "headrace-failures"
 FAILURES_KEPT = 3
+SHADOW_HEADER = "headrace-shadow"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Delivery:
     ``round`` counts the stays in ``retries.<delay>`` so far, ``attempts`` the calls made in all, and ``replay`` the
     replays from the dead letters. ``key_replay`` is the replay's number where the destination must not answer from
     its memory of an earlier refusal, else 0. ``not_before_ms`` is Unix milliseconds: no attempt before then.
+    ``shadow`` says that nothing is called for it: what would be is rendered and recorded.
     ``first_failure_ms`` is 0 until an attempt failed, and ``failures`` are the last attempts that did, oldest first.
     ``trace`` is the ``traceparent`` of the fan-out that made it: every round follows it, and a replay links to it.
     """
@@ -51,6 +53,7 @@ class Delivery:
     first_failure_ms: int = 0
     failures: tuple[Attempt, ...] = ()
     trace: str = ""
+    shadow: bool = False
 
     @cached_property
     def id(self) -> str:
@@ -64,8 +67,16 @@ class Delivery:
 
     @classmethod
     def along(cls, route: Route, event: Event, receipt: Receipt) -> Delivery:
-        """Return the delivery of ``event`` on ``route``."""
-        return cls(event, receipt, route.name, route.destination, high=route.high, ordered=route.ordered)
+        """Return the delivery of ``event`` on ``route``: a shadow, where the route does not carry the event out."""
+        return cls(
+            event,
+            receipt,
+            route.name,
+            route.destination,
+            high=route.high,
+            ordered=route.ordered,
+            shadow=route.carries(event) == SHADOW,
+        )
 
     def to_record(self, topic: str) -> Record:
         """Return the record for ``deliveries.<destination>`` or ``retries.<delay>``; its key is the event's."""
@@ -91,6 +102,7 @@ class Delivery:
             *([("headrace-item", b"%d" % self.item)] if self.item is not None else []),
             *((name, b"%d" % number) for name, number in numbers.items() if number),
             *traceparent_header(self.trace),
+            *([(SHADOW_HEADER, b"1")] if self.shadow else []),
             *([(FAILURES_HEADER, orjson.dumps(self.failures))] if self.failures else []),
         ]
 
@@ -121,6 +133,7 @@ class Delivery:
                 first_failure_ms=_number(fields, "headrace-first-failure"),
                 trace=traceparent_of(headers),
                 failures=read_failures(fields.get(FAILURES_HEADER, b"")),
+                shadow=fields.get(SHADOW_HEADER) == b"1",
             )
         except KeyError as error:
             raise UnreadableRecord(f"the record has no header {error.args[0]}") from error

@@ -25,6 +25,7 @@ SCHEDULES_SOURCE = "schedules"  # of the events that schedules make: `streams.sc
 RESERVED_SOURCES = frozenset(
     {OWN_SOURCE, SCHEDULES_SOURCE}
 )  # no routing table declares them, and nobody can post to them
+QUERY_HEADER = "headrace-query"  # a kept header: the query of the request, for sources that a mirror takes
 ABOUT_HEADER = "headrace-destination"  # a kept header of own events: the destination whose trouble they tell
 
 RecordHeaders = Iterable[tuple[str, bytes]]

@@ -101,7 +101,7 @@ class StreamsMetrics:
             self.delivery_age_s.labels(destination)
             for stage in STAGES:
                 self.dead_letters_written.labels(destination, stage)
-            for outcome in ("settled", "delayed", "dead_lettered", "skipped"):
+            for outcome in ("settled", "delayed", "dead_lettered", "skipped", "shadowed"):
                 self.deliveries.labels(destination, route, outcome)
 
     def announce_group(self, group: str) -> None:

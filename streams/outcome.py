@@ -12,6 +12,7 @@ from streams.record import Record
 
 VERSION = 1
 SETTLED, DELAYED, DEAD_LETTERED, SKIPPED = "settled", "delayed", "dead_lettered", "skipped"
+SHADOWED = "shadowed"  # rendered and recorded; nothing was called
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from streams.event import OWN_SOURCE, Event
 from streams.expression import NAMES, Expression, ExpressionError, Scope, Template
+from streams.mirror import ACTION as MIRROR_ACTION
+from streams.mirror import MirrorSettings, mirror_name
+from streams.mode import WHOLE, Mode, Share, Steps, mode_fields
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
 EVERY_SOURCE = "*"
+LIVE, SHADOW = "live", "shadow"
 ITEM = "item"  # in scope on a route with `each`
 ITEMS_MAX = 1000  # of one event on one route
 
@@ -43,6 +47,30 @@ class RouteSettings(BaseModel):
         default_factory=dict, alias="with", description="The action's parameters; their values may hold {{ … }}."
     )
 
+    mode: Mode = Field(
+        "live", description="live: carried out; shadow: rendered and recorded, nothing is called; percent: by steps."
+    )
+    percent: Steps | None = Field(None, description="With mode percent: how much is carried out, and from when on.")
+    mirror: MirrorSettings | None = Field(
+        None, description="A copy of each event to the system being replaced; with steps, of those not carried out."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_as_steps(cls, value: Any) -> Any:
+        return mode_fields(value)
+
+    @model_validator(mode="after")
+    def _steps_go_with_percent(self) -> RouteSettings:
+        if (self.mode == "percent") != (self.percent is not None):
+            raise ValueError("mode percent needs its steps in percent, and no other mode has them")
+        return self
+
+    @property
+    def share(self) -> Share:
+        """How much of its events the route carries out."""
+        return Share.of(self.mode, self.percent or [])
+
     @property
     def sources(self) -> frozenset[str] | None:
         """The sources whose events it takes; ``None`` stands for all but Headrace's own."""
@@ -64,6 +92,20 @@ class Route:
     parameters: Template
     high: bool = False
     ordered: bool = False
+    share: Share = WHOLE
+    mirrors: bool = False
+
+    def carries(self, event: Event) -> str | None:
+        """Return how it takes an event of its sources: `LIVE`, `SHADOW` (nothing is called), or ``None``: not at all.
+
+        A mirror takes exactly what the route that it mirrors leaves to it.
+        """
+        if self.share.whole:
+            return LIVE
+        taken = self.share.takes(time_ms=event.time_ms, dedup_id=event.dedup_id)
+        if self.mirrors:
+            return None if taken else LIVE
+        return LIVE if taken else SHADOW
 
     @property
     def looks_at_body(self) -> bool:
@@ -123,6 +165,7 @@ class Routes:
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self._routes = tuple(routes)
         self._by_name = {route.name: route for route in self._routes}
+        self._shared = any(route.mirrors and not route.share.whole for route in self._routes)
         self._by_source: dict[str, tuple[Route, ...]] = {}  # filled on demand: as many entries as sources
 
     def __iter__(self) -> Iterator[Route]:
@@ -146,7 +189,11 @@ class Routes:
     def for_event(self, event: Event) -> tuple[Route, ...]:
         """Return the routes that take ``event``, conditions aside: no destination is told of its own trouble."""
         routes = self.for_source(event.source)
-        return tuple(route for route in routes if route.destination != event.about) if event.about else routes
+        if event.about:
+            routes = tuple(route for route in routes if route.destination != event.about)
+        if self._shared:
+            routes = tuple(route for route in routes if route.carries(event) is not None)
+        return routes
 
     def named(self, name: str) -> Route | None:
         """Return the route of this name, or ``None`` if it is no longer in the table."""
@@ -165,6 +212,7 @@ def compile_route(settings: RouteSettings) -> Route:
         ExpressionError: its condition or mapping is not valid.
     """
     return Route(
+        share=settings.share,
         name=settings.name,
         sources=settings.sources,
         when=None if settings.when is None else Expression(settings.when),
@@ -174,6 +222,26 @@ def compile_route(settings: RouteSettings) -> Route:
         parameters=Template(settings.with_, names=mapping_names(settings.each)),
         high=settings.priority == "high",
         ordered=settings.ordered,
+    )
+
+
+def compile_mirror(settings: RouteSettings, mirror: MirrorSettings) -> Route:
+    """Compile the mirror of a route. Where the route goes by steps it takes the rest, else a copy of everything.
+
+    Raises:
+        ExpressionError: its condition is not valid.
+    """
+    conditions = [f"({text})" for text in (settings.when, mirror.only) if text is not None]
+    return Route(
+        name=mirror_name(settings.name),
+        sources=settings.sources,
+        when=Expression(" and ".join(conditions)) if conditions else None,
+        each=None,
+        destination=mirror_name(settings.name),
+        action=MIRROR_ACTION,
+        parameters=Template({}),
+        share=settings.share if settings.mode == "percent" else WHOLE,
+        mirrors=True,
     )
 
 
@@ -187,6 +255,8 @@ def compile_routes(settings: Iterable[RouteSettings]) -> Routes:
     for route in settings:
         try:
             routes.append(compile_route(route))
+            if route.mirror is not None:
+                routes.append(compile_mirror(route, route.mirror))
         except ExpressionError as error:
             raise ExpressionError(f"route {route.name}: {error}") from error
     return Routes(routes)

@@ -21,6 +21,7 @@ DAY_MS = 24 * 3600 * 1000
 MIN_INSYNC = "min.insync.replicas"
 RETENTION, POLICY, RECORD_BYTES = "retention.ms", "cleanup.policy", "max.message.bytes"
 COMPACTION_LAG = "max.compaction.lag.ms"
+COMPACT_DELETE = "compact,delete"
 FOR_EVER = -1
 GROUP_OFFSETS = "__consumer_offsets"  # Kafka's own: where every group's commits are
 AT_LEAST = "at least "
@@ -58,6 +59,11 @@ class TopicNames:
     def pauses(self) -> str:
         """The topic whose fold is the paused destinations; one partition, so that all see one order."""
         return f"{self.prefix}pauses"
+
+    @property
+    def shadow(self) -> str:
+        """The topic that says what routes in shadow mode would have called."""
+        return f"{self.prefix}shadow"
 
     @property
     def schedules(self) -> str:
@@ -168,12 +174,14 @@ def required_topics(
     events_retention_ms: int = 7 * DAY_MS,
     outcomes_retention_ms: int = 7 * DAY_MS,
     schedules: bool = False,
+    shadow: bool = False,
 ) -> list[TopicSpec]:
     """Return the topics of a routing table. ``sources`` maps each name to its ``body_bytes_max``.
 
     ``prioritized`` are the destinations that a route of high priority leads to.
 
     ``schedules`` says whether it has any: their events have a topic, and so has how far each has come.
+    ``shadow`` says whether a route may record what it would have called.
 
     Headrace's own source has its topic always, so that a reload can add the first route that takes it.
     """
@@ -195,12 +203,17 @@ def required_topics(
     specs += [TopicSpec(queue, partitions, "delete", FOR_EVER, delivery_bytes) for queue in queues]
     return [
         *specs,
-        TopicSpec(names.outcomes, partitions, "compact,delete", outcomes_retention_ms, event_bytes, DAY_MS),
+        TopicSpec(names.outcomes, partitions, COMPACT_DELETE, outcomes_retention_ms, event_bytes, DAY_MS),
         TopicSpec(names.dead_letter, partitions, "compact", None, letter_bytes, DAY_MS),
         TopicSpec(names.pauses, 1, "compact", None, event_bytes),
         TopicSpec(names.cancellations, 1, "compact", None, event_bytes),
+        *(
+            [TopicSpec(names.shadow, partitions, COMPACT_DELETE, outcomes_retention_ms, event_bytes, DAY_MS)]
+            if shadow
+            else []
+        ),
         *([TopicSpec(names.schedules, 1, "compact", None, event_bytes)] if schedules else []),
-        TopicSpec(names.seen_changelog, partitions, "compact,delete", dedup_ttl_s_max * 1000, event_bytes),
+        TopicSpec(names.seen_changelog, partitions, COMPACT_DELETE, dedup_ttl_s_max * 1000, event_bytes),
     ]
 
 

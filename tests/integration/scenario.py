@@ -35,6 +35,7 @@ class Scenario:
     table: dict[str, Any]
     start: Callable[..., HeadraceProcess]
     partitions: int = 4
+    secrets: dict[str, str] = field(default_factory=dict)
     settings: KafkaSettings = field(init=False)
     names: TopicNames = field(init=False)
 
@@ -55,6 +56,7 @@ class Scenario:
             "HEADRACE_PARTITIONS": str(self.partitions),
             "GITHUB_WEBHOOK_SECRET": SECRET,
             "ORDERS_SECRET": SECRET,
+            **self.secrets,
         }
 
     async def topics(self) -> None:

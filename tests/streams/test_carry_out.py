@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ from streams.own_events import OwnEvents
 from streams.record import Record
 from streams.retries import next_hop
 from streams.routing import RouteSettings, compile_routes
+from streams.shadow import Shadow
 from streams.topics import TopicNames
 
 NAMES = TopicNames()
@@ -94,6 +96,7 @@ class World:
             routes=lambda: self.routes,
             send=self.send,
             call=self.call,
+            check=lambda _action, parameters: "n is missing" if "n" not in parameters else "",
             pause=self.pause,
             own_events=OwnEvents(NAMES, lambda: self.routes),
             now_s=lambda: NOW_S,
@@ -453,3 +456,53 @@ async def test_what_cannot_be_published_is_raised() -> None:
 @pytest.mark.parametrize(("wait_s", "delay_s"), [(1, 60), (60, 60), (60.5, 120), (121, 120)])
 def test_retry_delay(wait_s: float, delay_s: int) -> None:
     assert retry_delay_s((120, 60), wait_s) == delay_s
+
+
+def shadows(world: World) -> list[Shadow]:
+    return [Shadow.from_record(record.value or b"") for record in world.on("shadow")]
+
+
+async def test_a_shadow_is_rendered_checked_and_recorded_and_calls_nothing() -> None:
+    world = World(route={"mode": "shadow"})
+    await carry_out(consumed(replace(DELIVERY, shadow=True).to_record("deliveries.crm")), world.surroundings())
+    (shadow,) = shadows(world)
+    assert (shadow.delivery_id, shadow.action, shadow.parameters, shadow.error) == (
+        DELIVERY.id,
+        "request",
+        {"n": 3},
+        "",
+    )
+    assert world.outcomes() == ["shadowed"]
+    assert not world.calls
+
+
+async def test_a_shadow_that_could_not_have_been_called_says_why_and_is_no_dead_letter() -> None:
+    for mapping, error in (({"n": "{{ body.missing }}"}, "missing"), ({"m": 1}, "n is missing")):
+        world = World(route={"mode": "shadow", "with": mapping})
+        await carry_out(consumed(replace(DELIVERY, shadow=True).to_record("deliveries.crm")), world.surroundings())
+        (shadow,) = shadows(world)
+        assert error in shadow.error
+        assert world.outcomes() == ["shadowed"]
+        assert not world.on("dead-letter")
+
+
+async def test_what_was_fanned_out_as_a_shadow_stays_one() -> None:
+    """The route is live by now: the event went to the mirror, and must not be done twice."""
+    world = World()
+    await carry_out(consumed(replace(DELIVERY, shadow=True).to_record("deliveries.crm")), world.surroundings())
+    assert world.outcomes() == ["shadowed"]
+    assert not world.calls
+
+
+async def test_a_mirror_gets_the_event_as_it_came() -> None:
+    body = b"\xff not JSON"
+    event = replace(EVENT, body=body, content_type="application/x", headers={"headrace-query": "a=1&a=2"})
+    world = World(route={"mirror": {"url_env": "HOOK"}})
+    delivery = Delivery(event, DELIVERY.receipt, "to-crm.mirror", "to-crm.mirror")
+    await carry_out(
+        consumed(delivery.to_record("deliveries.x")), replace(world.surroundings(), destination="to-crm.mirror")
+    )
+    ((action, parameters, _),) = world.calls
+    assert action == "forward"
+    assert base64.b64decode(str(parameters["body_base64"])) == body
+    assert (parameters["content_type"], parameters["query"]) == ("application/x", "a=1&a=2")

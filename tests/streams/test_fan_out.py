@@ -473,3 +473,23 @@ def test_a_row_keeps_the_time(time_ms: int) -> None:
 @pytest.mark.parametrize("row", [None, b"", b"2 5", b"1", b"1 x", b"1 -5"])
 def test_a_row_of_another_version_counts_as_none(row: bytes | None) -> None:
     assert decode_row(row) is None
+
+
+async def test_by_steps_an_event_goes_to_the_route_or_to_its_mirror_and_so_again_after_a_crash() -> None:
+    steps = [{"from": "1970-01-01", "percent": 50}]
+    keys = {"name": "r", "source": "s", "to": "a", "action": "x", "mode": steps, "mirror": {"url_env": "HOOK"}}
+    world = World([RouteSettings.model_validate(keys)])
+    for number in range(100):
+        await world.fan_out.fan_out(taken(event(str(number)), number))
+    world.rows.clear()  # as if every mark had been lost
+    world.fan_out = world.new_process()
+    for number in range(100):
+        await world.fan_out.fan_out(taken(event(str(number)), number))
+    deliveries = [Delivery.from_record(r.key, r.value, r.headers) for r in world.published]
+    live = {d.event.id for d in deliveries if d.route == "r" and not d.shadow}
+    rest = {d.event.id for d in deliveries if d.route == "r" and d.shadow}
+    mirrored = {d.event.id for d in deliveries if d.route == "r.mirror"}
+    assert mirrored == rest
+    assert not live & rest
+    assert len(live | rest) == 100
+    assert 30 < len(live) < 70
