@@ -63,9 +63,10 @@ def credentials_in(value: object, name: str = "") -> Iterator[str]:
     """Yield every text within ``value`` that looks like a credential, by itself or by the name it stands under."""
     if isinstance(value, Mapping):
         named = value.get("key", value.get("name"))
+        paired = isinstance(named, str) and "value" in value  # {"key": "Authorization", "value": …} is a header
         for key, item in value.items():
-            # A list of {"key": "Authorization", "value": …} is how headers stand in exports.
-            yield from credentials_in(item, str(named) if key == "value" and isinstance(named, str) else str(key))
+            under = str(named) if paired and key == "value" else "" if paired and item is named else str(key)
+            yield from credentials_in(item, under)
     elif isinstance(value, list):
         for item in value:
             yield from credentials_in(item, name)

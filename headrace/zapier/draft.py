@@ -134,7 +134,8 @@ def _add(plan: ZapPlan, draft: Draft, sources: _Names, routes: _Names, destinati
             "action": carried.action,
             **({"with": carried.parameters} if carried.parameters else {}),
         }
-        if any(without(text, draft.variables.credentials) != text for text in _texts(carried.parameters)):
+        texts = _texts([carried.settings, carried.parameters, route.when])
+        if any(without(text, draft.variables.credentials) != text for text in texts):
             route.problem, route.verdict = "a parameter holds what looks like a credential", "needs a decision"
             continue
         if carried.credentials_left_out:

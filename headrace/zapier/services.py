@@ -16,19 +16,26 @@ from headrace.zapier.export import Step
 from headrace.zapier.references import Outputs, Untranslatable, has_reference, translate
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_KEY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 OPEN_HEADERS = frozenset({"accept", "accept-language", "content-type", "content-language", "x-requested-with"})
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How steps of an app become calls: ``parameters`` maps each parameter to the names Zapier gives it."""
+    """How steps of an app become calls: ``parameters`` maps each parameter to the names that Zapier's forms give it.
+
+    ``env`` has the settings that name a variable, with its ending, ``settings`` those that a step's parameter gives.
+    ``hooks`` are hosts of addresses that are credentials, for webhook steps that post to one.
+    """
 
     apps: str
     actions: str
     connector: str
     action: str
     parameters: Mapping[str, tuple[str, ...]]
-    env: Mapping[str, str] = field(default_factory=dict)  # settings that name a variable, and its ending
+    env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hooks: str = ""
 
 
 @dataclass
@@ -48,58 +55,98 @@ class Carried:
         self.credentials_left_out = True
 
 
+_TOKEN = {"token_env": "TOKEN"}
+_HOOK = {"url_env": "WEBHOOK_URL"}
 SERVICES: tuple[Service, ...] = (
     Service(
-        r"slack",
-        r".*(message|post).*",
+        "slack",
+        ".*(message|post).*",
         "slack",
         "post_message",
         {"channel": ("channel", "user", "channel_id"), "text": ("text", "message")},
-        {"token_env": "TOKEN"},
+        _TOKEN,
     ),
+    Service("-", "", "slack_webhook", "post_message", {"text": ("text",)}, _HOOK, hooks=r"hooks\.slack\.com"),
     Service(
-        r"discord",
-        r".*message.*",
+        "discord",
+        ".*message.*",
         "discord",
         "post_message",
         {"content": ("content", "message", "text", "message_text")},
-        {"url_env": "WEBHOOK_URL"},
+        _HOOK,
+        hooks=r"(.+\.)?discord(app)?\.com",
     ),
     Service(
-        r"telegram(bot)?",
-        r".*message.*",
+        "(microsoft)?teams",
+        ".*message.*",
+        "teams",
+        "post_message",
+        {"text": ("text", "message", "body"), "title": ("title",)},
+        _HOOK,
+        hooks=r".+\.webhook\.office\.com",
+    ),
+    Service(
+        "telegram(bot)?",
+        ".*message.*",
         "telegram",
         "send_message",
         {"chat_id": ("chat_id", "chat"), "text": ("text", "message")},
-        {"token_env": "TOKEN"},
+        _TOKEN,
     ),
     Service(
-        r"twilio",
-        r".*(sms|message).*",
-        "twilio",
-        "send_sms",
-        {"to": ("to", "to_number"), "body": ("body", "message"), "from_": ("from", "from_number")},
-        {"account_sid_env": "ACCOUNT_SID", "auth_token_env": "AUTH_TOKEN"},
-    ),
-    Service(
-        r"(gmail|googlemail|zapiermail|email|emailbyzapier|smtp|outbound)",
-        r".*(send|message|email|outbound).*",
-        "email",
-        "send",
-        {
-            "to": ("to", "recipients"),
-            "subject": ("subject",),
-            "text": ("body", "body_plain", "text", "message"),
-            "html": ("body_html", "html"),
-        },
-    ),
-    Service(
-        r"googlesheets?",
-        r".*(add|create|append|new).*row.*",
+        "googlesheets?",
+        ".*(add|create|append|new).*row.*",
         "google_sheets",
-        "append_row",
-        {"spreadsheet_id": ("spreadsheet", "spreadsheet_id"), "sheet": ("worksheet", "sheet")},
-        {"credentials_env": "CREDENTIALS"},
+        "append_rows",
+        {"spreadsheet": ("spreadsheet", "spreadsheet_id"), "sheet": ("worksheet", "sheet"), "row": ("row", "columns")},
+        {"service_account_env": "SERVICE_ACCOUNT"},
+    ),
+    Service(
+        "airtable",
+        ".*(create|new).*record.*",
+        "airtable",
+        "create_record",
+        {"table": ("table", "tablename", "table_name"), "fields": ("fields", "record")},
+        _TOKEN,
+        {"base_id": ("base", "applicationid", "application", "base_id")},
+    ),
+    Service(
+        "github",
+        ".*(create|new).*issue.*|issue",
+        "github",
+        "create_issue",
+        {"repository": ("repo", "repository"), "title": ("title",), "body": ("body", "text")},
+        _TOKEN,
+    ),
+    Service(
+        "github",
+        ".*comment.*",
+        "github",
+        "create_comment",
+        {"repository": ("repo", "repository"), "issue": ("issue", "number", "issue_number"), "body": ("body", "text")},
+        _TOKEN,
+    ),
+    Service(
+        "sendgrid",
+        ".*(send|email|mail).*",
+        "sendgrid",
+        "send_mail",
+        {
+            "sender": ("from", "from_email", "sender"),
+            "to": ("to", "to_email", "recipients"),
+            "subject": ("subject",),
+            "text": ("body", "text", "plain_body"),
+            "html": ("html", "body_html", "html_body"),
+        },
+        _TOKEN,
+    ),
+    Service(
+        "stripe",
+        ".*customer.*",
+        "stripe",
+        "create_customer",
+        {"email": ("email",), "name": ("name",), "phone": ("phone",), "description": ("description",)},
+        _TOKEN,
     ),
 )
 
@@ -157,6 +204,12 @@ def _service(service: Service, step: Step, outputs: Outputs, variables: Variable
     for setting, ending in service.env.items():
         found.settings[setting] = variables.name(service.connector, ending, f"{step.app}/{step.authentication}")
     used: set[str] = set()
+    for setting, names in service.settings.items():
+        name = next((name for name in names if isinstance(step.params.get(name), str)), None)
+        if name is None or has_reference(str(step.params[name])):
+            raise Untranslatable(f"{service.connector} needs {setting}, which the step does not have as a fixed value")
+        used.add(name)
+        found.settings[setting] = step.params[name]
     for parameter, names in service.parameters.items():
         name = next((name for name in names if step.params.get(name) not in (None, "", [], {})), None)
         if name is not None:
@@ -170,8 +223,11 @@ def _webhook(step: Step, outputs: Outputs, variables: Variables) -> Carried:
     url = step.params.get("url")
     if not isinstance(url, str) or not url.strip():
         raise Untranslatable("a webhook step without an address")
+    hook = _hook(url.strip(), step, outputs, variables)
+    if hook is not None:
+        return hook
     found = Carried("http", {}, "request", {"method": _method(step)})
-    path, query = _address(url.strip(), outputs, found)
+    path, query = _address(url.strip(), outputs, found, variables)
     if path:
         found.parameters["path"] = path
     if query:
@@ -187,6 +243,28 @@ def _webhook(step: Step, outputs: Outputs, variables: Variables) -> Carried:
     return found
 
 
+def _hook(url: str, step: Step, outputs: Outputs, variables: Variables) -> Carried | None:
+    """Return what becomes of a post to an address that is a credential and that a connector knows, else ``None``."""
+    data = step.params.get("data")
+    fields = dict(_pairs(data)) if isinstance(data, list) else data
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return None
+    service = next((one for one in SERVICES if one.hooks and re.fullmatch(one.hooks, host)), None)
+    if service is None or not isinstance(fields, Mapping) or not looks_like_credential(url):
+        return None
+    found = Carried(
+        service.connector, {"url_env": variables.name(service.connector, "WEBHOOK_URL", url)}, service.action, {}
+    )
+    for parameter, names in service.parameters.items():
+        name = next((name for name in names if fields.get(name)), None)
+        if name is not None:
+            found.parameters[parameter] = value_of(name, fields[name], outputs, found)
+    found.notes += _left_out(name for name in fields if not any(name in names for names in service.parameters.values()))
+    return found
+
+
 def _method(step: Step) -> str:
     for text in (str(step.params.get("method", "")), step.action):
         name = text.upper().replace("CUSTOM_REQUEST", "").strip("_ ")
@@ -195,7 +273,7 @@ def _method(step: Step) -> str:
     return "POST"
 
 
-def _address(url: str, outputs: Outputs, found: Carried) -> tuple[str, dict[str, object]]:
+def _address(url: str, outputs: Outputs, found: Carried, variables: Variables) -> tuple[str, dict[str, object]]:
     """Return path and query of an address whose host becomes the destination's.
 
     Raises:
@@ -235,7 +313,7 @@ def _address(url: str, outputs: Outputs, found: Carried) -> tuple[str, dict[str,
     query: dict[str, object] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if not has_reference(back_raw(value, held)) and (is_credential_name(name) or looks_like_credential(value)):
-            found.leave_out(f"the query parameter {safe_name(name)} held a credential and was left out")
+            _name_key(found, "api_key_query", name, value, variables, what="query parameter")
         else:
             query[name] = back(value)
     return back(parts.path.rstrip("/")), query
@@ -258,6 +336,9 @@ def _headers(step: Step, outputs: Outputs, found: Carried, variables: Variables)
         lower = str(name).strip().lower()
         if lower == "authorization":
             host = urlsplit(str(found.settings["base_url"])).hostname or ""
+            if "api_key_env" in found.settings:
+                found.leave_out("the header Authorization stood beside an API key and was left out")
+                continue
             found.settings["token_env"] = variables.name(host, "TOKEN", text.strip())
             if not text.strip().lower().startswith("bearer "):
                 found.notes.append("the header Authorization was not Bearer: see the connector's other credentials")
@@ -267,8 +348,18 @@ def _headers(step: Step, outputs: Outputs, found: Carried, variables: Variables)
         elif has_reference(text) and not is_credential_name(lower) and not looks_like_credential(text):
             headers[lower] = translate(text, outputs)
         else:
-            found.leave_out(f"the header {safe_name(lower)} may hold a credential and was left out")
+            _name_key(found, "api_key_header", str(name).strip(), text, variables, what="header")
     return headers
+
+
+def _name_key(found: Carried, setting: str, name: str, value: str, variables: Variables, *, what: str) -> None:
+    """Make a header or query parameter the destination's API key; there can be one, and others are left out."""
+    if "api_key_env" in found.settings or "token_env" in found.settings or not _KEY_NAME.fullmatch(name):
+        found.leave_out(f"the {what} {safe_name(name)} may hold a credential and was left out")
+        return
+    host = urlsplit(str(found.settings["base_url"])).hostname or ""
+    found.settings[setting] = name
+    found.settings["api_key_env"] = variables.name(host, "API_KEY", f"{name}={value}")
 
 
 def _pairs(given: object) -> list[tuple[str, object]]:

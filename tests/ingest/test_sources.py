@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from ingest.partitioner import murmur2, partition_of
 from ingest.rate import RateLimit, parse_rate
 from ingest.scheme import MalformedEvent, load_scheme, scheme_names
-from ingest.sources import SourceSettings, parse_duration_s, source_model_for
-from streams.event import Event, body_sha256, dedup_id
+from ingest.signature import SignedRequest
+from ingest.sources import SourceSettings, compile_source, parse_duration_s, source_model_for
+from streams.event import QUERY_HEADER, Event, body_sha256, dedup_id
 from tests.ingest.conftest import make_source, request_of, signed_request
 
 
@@ -216,3 +217,12 @@ def test_an_id_is_remembered_as_long_as_the_provider_sends_again_unless_the_tabl
     assert ttl_s("docusign", dedup_ttl="20d") == 20 * 24 * 3600
     with pytest.raises(ValueError, match="may send an event again"):
         ttl_s("docusign", dedup_ttl="7d")
+
+
+def test_the_query_is_kept_for_a_mirror_alone_and_without_the_source_s_secrets() -> None:
+    settings = source_model_for("hmac").model_validate({"scheme": "hmac", "secret_env": "S"})
+    request = SignedRequest("POST", "/webhook/orders?a=1&a=2&b=%20x&token=s3+cret&empty", (), b"{}")
+    for keep, expected in ((True, {QUERY_HEADER: "a=1&a=2&b=%20x&empty"}), (False, {})):
+        source = compile_source("orders", settings, [b"s3 cret"], keep_query=keep)
+        event = source.event(request, {}, content_type="", content_encoding="", time_ms=1)
+        assert event.headers == expected

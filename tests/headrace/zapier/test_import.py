@@ -221,8 +221,43 @@ def test_no_credential_comes_out_of_the_import(imported: Callable[..., Imported]
         for part in {planted, planted.rpartition("/")[2], planted.partition(".")[2] or planted}:
             assert part not in found.text, part
             assert part not in found.result.output, part
-    assert "CRM_EXAMPLE_COM_TOKEN" in found.text
+    assert "CRM_EXAMPLE_COM_API_KEY" in found.text
     assert found.rows[0]["result"] == "needs a decision"  # credentials were left out
+
+
+MAIL = {"from": "a@x.example", "to": "b@x.example", "subject": "s", "body": "t"}
+ROW = {"base": "appABCDEFGHIJKLMN", "table": "T", "fields": {"A": "{{1__type}}"}}
+SLACK_HOOK = "https://hooks.slack.com/services/T0/B0/abc123DEF456"
+KNOWN = {
+    "slack": node(2, "SlackCLIAPI@2", "channel_message", 1, channel="C024BE91L", text="Paid {{1__amount}}"),
+    "telegram": node(2, "TelegramCLIAPI", "send_message", 1, chat_id="77", text="{{1__type}}"),
+    "github": node(2, "GitHubCLIAPI", "create_issue", 1, repo="o/r", title="{{1__type}}", body="b"),
+    "airtable": node(2, "AirtableCLIAPI", "create_record", 1, **ROW),
+    "sendgrid": node(2, "SendGridCLIAPI", "send_email", 1, **MAIL),
+    "slack_webhook": post(2, 1, SLACK_HOOK, data={"text": "{{1__type}}"}),
+}
+
+
+@pytest.mark.parametrize("connector", KNOWN)
+def test_known_services_become_their_connectors(imported: Callable[..., Imported], connector: str) -> None:
+    found = imported(zap(1, "Z", hook(), KNOWN[connector]))
+    assert found.rows[0]["result"] == "ready", found.rows
+    assert [settings.connector for settings in load_routing_table(found.table).destinations.values()] == [connector]
+    assert found.matched("z")
+
+
+def test_an_api_key_becomes_a_variable(imported: Callable[..., Imported]) -> None:
+    found = imported(
+        zap(1, "A", hook(), post(2, 1, headers={"X-Api-Key": PLANTED[2]})),
+        zap(2, "B", hook(), post(2, 1, f"https://crm.example.com/x?key={PLANTED[4]}&a=1")),
+        zap(3, "C", hook(), post(2, 1, headers={"X-Api-Key": PLANTED[2], "Authorization": f"Bearer {PLANTED[1]}"})),
+    )
+    assert [row["result"] for row in found.rows] == ["ready", "ready", "needs a decision"]
+    table = load_routing_table(found.table)
+    assert {name for _, names in table.secret_envs() for name in names} == {
+        "CRM_EXAMPLE_COM_API_KEY",
+        "CRM_EXAMPLE_COM_API_KEY_B",
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))
