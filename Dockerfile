@@ -16,6 +16,7 @@ COPY headrace headrace
 COPY ingest ingest
 COPY streams streams
 COPY connectors connectors
+COPY ops/pricing ops/pricing
 RUN /opt/build/bin/python -m hatchling build -t wheel -d dist
 RUN pip --python /opt/headrace/bin/python install --no-deps dist/*.whl
 
