@@ -19,8 +19,10 @@ from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
-from headrace.ingest_reload import ReloadMetrics, ReloadRefused, ensure_new_topics, read_anew
+from headrace.ingest_reload import ReloadRefused, ensure_new_topics, read_anew
+from headrace.price_metrics import announce_prices
 from headrace.process_metrics import ProcessMetrics
+from headrace.reload_metrics import ReloadMetrics
 from headrace.topics import ensure_topics, topic_specs
 from ingest.sources import Source
 from streams.depths import queue_groups
@@ -77,6 +79,7 @@ class IngestAdmin:
         process = ProcessMetrics(pids)
         self._capacity.labels("open_files").set_function(process.open_files_ratio)
         self._reloads = ReloadMetrics(self.registry)
+        announce_prices(self.registry, settings.environ)
         self._merged = Merged((*sources, process, self.registry))
         self.server = AdminServer(
             options.admin_host, options.admin_port, metrics=self._metrics, ready=self._why_not_ready

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
@@ -20,27 +19,6 @@ from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.topics import TopicError
 
 log = structlog.get_logger("ingest")
-
-
-class ReloadMetrics:
-    """What became of reloads, for all processes of an ingest together."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._reloads = Counter(
-            "headrace_ingest_reloads", "Reloads that SIGHUP asked for.", ["outcome"], registry=registry
-        )
-        self._refused = Gauge(
-            "headrace_ingest_reload_refused",
-            "1 if the last reload was refused, so that ingest does not do what its table says.",
-            registry=registry,
-        )
-        for outcome in ("taken", "refused"):
-            self._reloads.labels(outcome)
-
-    def count(self, *, taken: bool) -> None:
-        """Count a reload, and remember whether the last one was refused."""
-        self._reloads.labels("taken" if taken else "refused").inc()
-        self._refused.set(not taken)
 
 
 class ReloadRefused(Exception):

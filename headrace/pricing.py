@@ -5,6 +5,7 @@ Amounts are in US dollars, exact to the cent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -79,6 +80,13 @@ def cheapest(pricing: Pricing, plan: str, tasks: int) -> Price | None:
     prices = [price for tier in pricing.plans[plan] if (price := _at(pricing, plan, tier, tasks)) is not None]
     # Of two that cost the same, the larger tier: it has room.
     return min(prices, key=lambda price: (price.total_usd, -price.tier.tasks), default=None)
+
+
+def parse_usd(text: str) -> Decimal:
+    """Return an amount such as ``24`` or ``24.50``; raises `ValueError` saying what it may be."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", text.strip(), re.ASCII):
+        raise ValueError(f"{text[:40]!r} is no amount of dollars such as 24 or 24.50")
+    return Decimal(text.strip())
 
 
 def tasks_max(pricing: Pricing, plan: str) -> int:

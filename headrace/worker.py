@@ -28,6 +28,7 @@ from headrace.level_signals import obey_level_signals
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.process_metrics import ProcessMetrics
 from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
+from headrace.reload_metrics import ReloadMetrics
 from headrace.topics import ensure_topics, topic_specs
 from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
@@ -83,6 +84,7 @@ class Worker:
         self.registry = CollectorRegistry()
         self.metrics, self.connector_metrics = StreamsMetrics(self.registry), ConnectorMetrics(self.registry)
         self.schedule_metrics = ScheduleMetrics(self.registry)
+        self.reload_metrics = ReloadMetrics(self.registry, "worker")
         Info("headrace_build", "Version of this process.", registry=self.registry).info({"version": __version__})
         self.admin = AdminServer(
             admin_host, admin_port, metrics=lambda: generate_latest(self.registry), ready=self.why_not_ready
@@ -320,11 +322,13 @@ class Worker:
                     await self.queues.change(table.destinations, prioritized=table.prioritized)
             except REFUSALS as error:
                 log.error("reload_refused", error="; ".join(one_line(error)))
+                self.reload_metrics.count(taken=False)
                 return
             if set(table.sources) != set(self.table.sources):
                 log.warning("reload_needs_restart", reason="sources were added or removed")
             self.table, self.routes, self.schedules = table, routes, table.compiled_schedules()
             self._announce()
+            self.reload_metrics.count(taken=True)
             log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
 
     def _refuse_changes_of_the_past(self, table: RoutingTable) -> None:

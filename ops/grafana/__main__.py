@@ -8,9 +8,9 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from ops.grafana import deliveries, ingest, kafka_and_worker, overview
+from ops.grafana import cost, deliveries, ingest, kafka_and_worker, overview
 
-PAGES = (overview.PAGE, ingest.PAGE, deliveries.PAGE, kafka_and_worker.PAGE)
+PAGES = (overview.PAGE, ingest.PAGE, deliveries.PAGE, kafka_and_worker.PAGE, cost.PAGE)
 DIRECTORY = Path(__file__).with_name("dashboards")
 
 

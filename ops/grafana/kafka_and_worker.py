@@ -16,11 +16,12 @@ from ops.grafana.panels import (
     number,
     states,
 )
-from ops.grafana.query import WHOLE_RANGE, WINDOW, Query
+from ops.grafana.query import WHOLE_RANGE, WINDOW, Query, quantile
 
 PROCESS = 'job=~"headrace-.*", instance=~"$instance"'
 INSTANCE = 'instance=~"$instance"'
 COMMIT = "headrace_commit_seconds"
+TICKS, LATENESS = "headrace_schedule_ticks_total", "headrace_schedule_lateness_seconds"
 
 NOW = Row(
     "Now",
@@ -277,6 +278,15 @@ PROCESSES = Row(
             unit="percentunit",
             line_at=0.8,
             links=[to_runbook("HeadraceCapacityHigh")],
+            width=8,
+        ),
+        lines(
+            "Reloads of workers",
+            "Reloads that were asked for, and what became of them. After a refused one a worker goes on with what it"
+            " had.",
+            Query(f"sum by (outcome) (increase(headrace_worker_reloads_total{{{INSTANCE}}}{WINDOW}))", "{{outcome}}"),
+            links=[to_runbook("HeadraceReloadRefused")],
+            width=8,
         ),
         lines(
             "Running for",
@@ -284,6 +294,7 @@ PROCESSES = Row(
             Query(f"time() - process_start_time_seconds{{{PROCESS}}}", "{{job}} {{instance}}"),
             unit="s",
             links=[to_runbook("HeadraceRestarting")],
+            width=8,
         ),
         lines(
             "Disk and fan-out",
@@ -309,10 +320,48 @@ PROCESSES = Row(
     ],
 )
 
+SCHEDULES = Row(
+    "Schedules",
+    [
+        lines(
+            "Lateness of schedules, p99",
+            "From when a schedule was due until Kafka had its event; the ten latest. What is caught up after workers"
+            " were down is late by that.",
+            Query(
+                f"{quantile(0.99, LATENESS, '', 'schedule')}"
+                " and topk(10, histogram_quantile(0.99, sum by (schedule, le)"
+                f" (increase({LATENESS}_bucket{WHOLE_RANGE}))))",
+                "{{schedule}}",
+            ),
+            unit="s",
+            links=[to_runbook("HeadraceScheduleLate")],
+            nothing="nothing was due",
+            width=8,
+        ),
+        lines(
+            "Ticks",
+            "Events that schedules made, a second.",
+            Query(f'sum(rate({TICKS}{{outcome="fired"}}{WINDOW}))', "fired"),
+            unit="mps",
+            nothing="no schedules",
+            width=8,
+        ),
+        lines(
+            "Missed ticks by schedule",
+            "Due times that passed while no worker ran and that catch_up does not make up for. Counted over each step"
+            " of the graph.",
+            Query(f'sum by (schedule) (increase({TICKS}{{outcome="missed"}}{WINDOW}))', "{{schedule}}"),
+            links=[to_runbook("HeadraceScheduleMissed")],
+            nothing="no schedules",
+            width=8,
+        ),
+    ],
+)
+
 PAGE = Page(
     links.KAFKA,
     "Kafka and worker",
     "The log and its consumer groups, the table of seen events, and the processes.",
-    [NOW, LOG, GROUPS, TABLES, PROCESSES],
+    [NOW, LOG, GROUPS, TABLES, SCHEDULES, PROCESSES],
     [variables.instance()],
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType
 
-OVERVIEW, INGEST, DELIVERIES, KAFKA = (
+OVERVIEW, INGEST, DELIVERIES, KAFKA, COST = (
     "headrace-overview",
     "headrace-ingest",
     "headrace-deliveries",
     "headrace-kafka-and-worker",
+    "headrace-cost",
 )
 TAG = "headrace"
 KEPT = "${__url_time_range}&${datasource:queryparam}"

@@ -25,13 +25,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A dashboard; ``uid`` is its address for good, so links to it last."""
+    """A dashboard; ``uid`` is its address for good, so links to it last. It shows the time from ``since`` to now."""
 
     uid: str
     title: str
     description: str
     rows: Sequence[Row]
     variables: Sequence[QueryVariable] = field(default=())
+    since: str = "now-1h"
 
     @property
     def file_name(self) -> str:
@@ -48,7 +49,7 @@ class Page:
             .timezone("browser")
             .readonly()
             .tooltip(shapes.DashboardCursorSync.CROSSHAIR)
-            .time("now-1h", "now")
+            .time(self.since, "now")
             .refresh("30s")
             .timepicker(TimePicker().refresh_intervals(["5s", "10s", "30s", "1m", "5m", "15m"]))
             .links(list(links.bar()))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from headrace.mistakes import ConfigError
 from headrace.price_table import own_price_table, read_pricing
-from headrace.pricing import Pricing, break_even, cheapest, tasks_max
+from headrace.pricing import break_even, cheapest, tasks_max
 
 ROOT = Path(__file__).parents[2]
 ZAPIER = read_pricing()
@@ -33,17 +33,17 @@ def total(plan: str, tasks: int) -> str:
     [
         ("Professional", 0, 750, 0, "19.99"),
         ("Professional", 750, 750, 0, "19.99"),
-        # 100 × 19.99 / 750 × 1.25 = 3.3317
+        # 100 * 19.99 / 750 * 1.25 = 3.3317
         ("Professional", 850, 750, 100, "23.32"),
-        # 19.99 + 870 × 0.0333167 = 48.98, a cent less than the next tier; one task more, and that is cheaper
+        # 19.99 + 870 * 0.0333167 = 48.98, a cent less than the next tier; one task more, and that is cheaper
         ("Professional", 1620, 750, 870, "48.98"),
         ("Professional", 1621, 2000, 0, "49.00"),
-        ("Professional", 12_000, 10_000, 2_000, "161.25"),  # 129 + 2,000 × 0.0129 × 1.25
+        ("Professional", 12_000, 10_000, 2_000, "161.25"),  # 129 + 2,000 * 0.0129 * 1.25
         ("Professional", 1_000_000, 1_000_000, 0, "2199.00"),
-        # the top: 3,389 + 4,000,000 × 3,389 / 2,000,000 × 1.25
+        # the top: 3,389 + 4,000,000 * 3,389 / 2,000,000 * 1.25
         ("Professional", 6_000_000, 2_000_000, 4_000_000, "11861.50"),
-        ("Team", 2_400, 2_000, 400, "86.25"),  # 69 + 400 × 0.0345 × 1.25
-        ("Team", 30_000, 50_000, 0, "399.00"),  # 169 + 20,000 × 0.0169 × 1.25 = 591.50 is more
+        ("Team", 2_400, 2_000, 400, "86.25"),  # 69 + 400 * 0.0345 * 1.25
+        ("Team", 30_000, 50_000, 0, "399.00"),  # 169 + 20,000 * 0.0169 * 1.25 = 591.50 is more
     ],
 )
 def test_examples_by_hand(plan: str, tasks: int, tier: int, overage: int, usd: str) -> None:

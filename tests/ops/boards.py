@@ -60,7 +60,8 @@ def filled_in(expr: str, *, window: str, span: str, chosen: Mapping[str, str]) -
     ``window`` stands for ``$__rate_interval``, ``span`` for ``$__range``; ``chosen`` holds the dashboard's own. What
     ``label_values(metric, label)`` asks Prometheus for is the metric.
     """
-    values = {"__rate_interval": window, "__interval": window, "__range": span, **chosen}
+    span_s = str(int(span[:-1]) * {"s": 1, "m": 60, "h": 3600}[span[-1]])
+    values = {"__rate_interval": window, "__interval": window, "__range": span, "__range_s": span_s, **chosen}
     if label_values := re.fullmatch(r"label_values\((.+),\s*\w+\)", expr):
         expr = label_values[1]
     return _VARIABLE.sub(lambda found: values[found[1] or found[2]], expr)

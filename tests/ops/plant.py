@@ -34,6 +34,8 @@ class Plant:
         table = self.system.table
         table["sources"]["github"] |= {"body_bytes_max": BODY_BYTES_MAX, "rate": "500/s"}
         table["ingest"] = {"spool": True}
+        table["schedules"] = [{"name": "each-second", "cron": "* * * * * *"}]
+        self.system.env["HEADRACE_SERVER_USD"] = "24.50"
         table["sources"]["quiet"] = {"scheme": "none", "allow_unsigned": True}
         table["routes"][0]["when"] = "body.n >= 0"  # a body that has no n matches nothing: a dead letter of "match"
         (failing,) = [route for route in table["routes"] if route["to"] == "failing"]

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from connectors.metrics import ConnectorMetrics
 from headrace.cluster import ClusterMetrics
-from headrace.ingest_reload import ReloadMetrics
+from headrace.price_metrics import PriceMetrics
 from headrace.process_metrics import ProcessMetrics
+from headrace.reload_metrics import ReloadMetrics
 from ingest.metrics import IngestMetrics
 from streams.metrics import ScheduleMetrics, StreamsMetrics
 from tests.ops import rules
 from tests.ops.boards import boards
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
-PARTS = (IngestMetrics, StreamsMetrics, ScheduleMetrics, ConnectorMetrics, ClusterMetrics, ReloadMetrics)
+PARTS: tuple[Callable[[CollectorRegistry], object], ...] = (
+    IngestMetrics,
+    StreamsMetrics,
+    ScheduleMetrics,
+    ConnectorMetrics,
+    ClusterMetrics,
+    PriceMetrics,
+    ReloadMetrics,
+    partial(ReloadMetrics, part="worker"),
+)
 SUFFIX = {"counter": "_total", "info": "_info"}
 
 

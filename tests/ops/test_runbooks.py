@@ -30,6 +30,11 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
+def plain_words(words: list[str]) -> list[str]:
+    """Return the words that are no options."""
+    return [word for word in words if not word.startswith("-")]
+
+
 def mistake(words: list[str]) -> str | None:
     """Return what is wrong with a command line, or ``None``: an unknown command, option or target."""
     if words[0] == "make":
@@ -40,7 +45,7 @@ def mistake(words: list[str]) -> str | None:
     command: click.Command = main
     context = click.Context(main, info_name="headrace")
     rest = words[1:]
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and not (command.invoke_without_command and not plain_words(rest)):
         found = command.get_command(context, rest[0]) if rest else None
         if found is None:
             return f"headrace has no command {' '.join(words[1:])}"
@@ -52,8 +57,7 @@ def mistake(words: list[str]) -> str | None:
     except click.UsageError as error:
         return error.format_message()
     arguments = [one for one in command.params if isinstance(one, click.Argument) and one.required]
-    plain = [word for word in rest if not word.startswith("-")]
-    return None if len(plain) >= len(arguments) else f"{' '.join(words)} lacks an argument"
+    return None if len(plain_words(rest)) >= len(arguments) else f"{' '.join(words)} lacks an argument"
 
 
 def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
