@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.tasks import MIRROR_SUFFIX
+from streams.mirror import SUFFIX as MIRROR_SUFFIX
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 TIMEOUT_S = 10.0

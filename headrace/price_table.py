@@ -38,6 +38,8 @@ def read_pricing(path: Path | None = None) -> Pricing:
         NoPriceTable: ``path`` is not given, and none came with Headrace.
     """
     path = path or own_price_table()
+    if not path.is_file():
+        raise ConfigError(path, [Mistake(0, "", "there is no such file")])
     node, mistakes = read_document(path)
     if mistakes:
         raise ConfigError(path, mistakes)

@@ -12,13 +12,13 @@ from typing import Any
 
 from streams.event import OWN_SOURCE, UnreadableRecord, parse_time
 from streams.kafka import KafkaSettings, reading, records_to_ends
-from streams.outcome import DEAD_LETTERED, SETTLED, SKIPPED, Outcome
+from streams.mirror import SUFFIX as MIRROR_SUFFIX
+from streams.outcome import DEAD_LETTERED, SETTLED, SHADOWED, SKIPPED, Outcome
 from streams.topics import TopicNames
 
 SAMPLE_RECORDS = 50  # of each partition, the newest: sizes of one source are alike
 RECORD_OVERHEAD_BYTES = 20  # of a record within its batch: lengths, offset and time
 OWN, MIRRORED = "own_events", "mirrored"
-MIRROR_SUFFIX = ".mirror"  # of the route that copies an event to the system that is replaced
 
 
 @dataclass(slots=True)
@@ -121,4 +121,4 @@ def _why_no_task(outcome: Outcome) -> str | None:
         return MIRRORED
     if outcome.outcome == SETTLED:
         return None
-    return outcome.outcome if outcome.outcome in (SKIPPED, "shadowed", DEAD_LETTERED) else "not_yet_settled"
+    return outcome.outcome if outcome.outcome in (SKIPPED, SHADOWED, DEAD_LETTERED) else "not_yet_settled"

@@ -25,6 +25,7 @@ OUTCOMES = {
     "delayed": WAITING,
     "dead_lettered": BAD,
     "skipped": "blue",
+    "shadowed": "light-blue",
     # attempts (headrace_attempts_total)
     "ok": GOOD,
     "transient": "orange",

@@ -432,6 +432,29 @@ LIMITS = Row(
     ],
 )
 
+TAKEOVER = Row(
+    "Taking over from another system",
+    [
+        lines(
+            "Shadowed by route",
+            "Deliveries that were rendered and recorded, and called nobody: what headrace zapier parity compares.",
+            Query(f'sum by (route) (rate({DELIVERIES}{{{DESTINATION}, outcome="shadowed"}}{WINDOW}))', "{{route}}"),
+            unit="mps",
+            nothing="none shadowed",
+        ),
+        lines(
+            "Live and shadowed",
+            "The deliveries that called a service, beside those that only would have. A mirror is a destination of its"
+            " own, called <route>.mirror: its depth, age and dead letters are with the others above.",
+            *(
+                Query(f'sum(rate({DELIVERIES}{{{DESTINATION}, outcome="{outcome}"}}{WINDOW}))', outcome)
+                for outcome in ("settled", "shadowed")
+            ),
+            unit="mps",
+        ),
+    ],
+)
+
 EACH = Row(
     "Destination $destination",
     [
@@ -475,6 +498,6 @@ PAGE = Page(
     links.DELIVERIES,
     "Deliveries",
     "What each destination gets, how long it takes, and what becomes of what fails.",
-    [NOW, TABLE, RATES, TIME, FAILURES, LIMITS, EACH],
+    [NOW, TABLE, RATES, TIME, FAILURES, LIMITS, TAKEOVER, EACH],
     [variables.destination()],
 )

@@ -148,8 +148,9 @@ def test_mistakes_are_told_with_their_line(tmp_path: Path, old: str, new: str, l
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         read_pricing(tmp_path / "none.yaml")
+    assert caught.value.report() == [f"{tmp_path / 'none.yaml'}: there is no such file"]
 
 
 def test_the_wheel_brings_the_table(tmp_path: Path) -> None:

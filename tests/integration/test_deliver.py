@@ -285,6 +285,13 @@ async def test_a_reload_takes_new_routes_and_refuses_an_invalid_table(scenario: 
     scenario.write()
     worker.process.signal(signal.SIGHUP)
     await worker.process.wait_for("reload_refused")
+
+    async def counted() -> bool:
+        return await worker.metric("headrace_worker_reload_refused") == 1
+
+    await eventually(counted)
+    assert await worker.metric("headrace_worker_reloads_total", outcome="taken") == 1
+    assert await worker.metric("headrace_worker_reloads_total", outcome="refused") == 1
     await scenario.publish("orders", bodies(1), first=10)
     await eventually(lambda: len(receiver.calls("/changed")) == 2)
     await asyncio.sleep(0)
