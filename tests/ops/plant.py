@@ -24,6 +24,11 @@ DESTINATIONS: dict[str, dict[str, Any]] = {
 }
 PATHS = {"failing": Answer(500), "refusing": Answer(422), "denying": Answer(401), "slow": Answer(delay_s=0.3)}
 BODY_BYTES_MAX = 4096
+# At the pace of this load, a month has more tasks than Zapier sells.
+PRICES = """\
+{service: Zapier, date: "2026-12-01", source: made up for this, overage_factor: 1.25, tasks_factor_max: 3, plans:
+  {Large: [{tasks: 1000, usd: 10}, {tasks: 1000000000, usd: 100000}]}}
+"""
 
 
 class Plant:
@@ -35,7 +40,9 @@ class Plant:
         table["sources"]["github"] |= {"body_bytes_max": BODY_BYTES_MAX, "rate": "500/s"}
         table["ingest"] = {"spool": True}
         table["schedules"] = [{"name": "each-second", "cron": "* * * * * *"}]
-        self.system.env["HEADRACE_SERVER_USD"] = "24.50"
+        plan = self.system.directory / "plan.yaml"
+        plan.write_text(PRICES)
+        self.system.env |= {"HEADRACE_SERVER_USD": "24.50", "HEADRACE_PLAN": str(plan)}
         table["sources"]["quiet"] = {"scheme": "none", "allow_unsigned": True}
         table["routes"][0]["when"] = "body.n >= 0"  # a body that has no n matches nothing: a dead letter of "match"
         (failing,) = [route for route in table["routes"] if route["to"] == "failing"]
