@@ -20,6 +20,7 @@ from headrace.broker import EmbeddedKafka
 from tests.harness import KafkaForTests
 
 _READY = "ready"
+START_S_MAX = 240.0  # on a machine that does other things too
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def _keep(directory: Path) -> None:
     data_dir = tempfile.mkdtemp(prefix="kafka-", dir=directory)  # one that was killed may still have the last
     kafka = EmbeddedKafka(Path(data_dir))
     users = os.open(directory / "users", os.O_RDONLY)
-    asyncio.run(kafka.start())
+    asyncio.run(kafka.start(timeout_s=START_S_MAX))
     (directory / "kafka").write_text(f"{data_dir}\n{kafka.port}\n")
     print(_READY, flush=True)
     while not _left_for_good(directory, users):
