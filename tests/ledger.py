@@ -230,6 +230,7 @@ class Ledger:
         self.posted_at_s: dict[str, float] = {}
         self.answers: Counter[int] = Counter()
         self.unanswered = 0
+        self.refusals: Counter[str] = Counter()  # what each 503 said
         self.retry_after_s: set[int] = set()
         self.kills: list[Kill] = []
 
@@ -306,6 +307,7 @@ class Ledger:
                 self.accepted[event_id] = answer["receipt"]
                 return str(answer["receipt"])
             assert status == 503, answer
+            self.refusals[answer["detail"]] += 1
             self.retry_after_s.add(int(response.headers["Retry-After"]))
             await asyncio.sleep(RETRY_S)
 
@@ -405,7 +407,8 @@ class Ledger:
     def report(self, name: str) -> None:
         """Print the figures; pytest shows them with ``-s`` or after a failure."""
         print(
-            f"{name}: accepted {len(self.accepted)}, answers {dict(self.answers)}, unanswered {self.unanswered}, "
+            f"{name}: accepted {len(self.accepted)}, answers {dict(self.answers)} {dict(self.refusals) or ''}, "
+            f"unanswered {self.unanswered}, "
             f"calls {len(self.system.receiver.received)}, keys {len(self.calls())}, missing {len(self.missing())}, "
             f"repeated {self.repeated()} (allowed {self.repeats_max}: "
             f"{[(kill.in_flight, kill.settled_before) for kill in self.kills]})"

@@ -60,11 +60,13 @@ async def roll(
     before: int,
     rounds: int = 1,
     at_least_s: float = 0.0,
+    settled_s_max: float = 120.0,
 ) -> Rolled:
     """Replace two ingests behind the proxy and two workers, so many rounds and for so long; nothing may show.
 
     Args:
         before: events that are accepted before the first replacement, so that the table holds something.
+        settled_s_max: for how long a backlog may be worked off afterwards.
     """
     fleet, ledger = Fleet(system, start), Ledger(system)
     rolled = Rolled(ledger)
@@ -88,7 +90,7 @@ async def roll(
             rolled.rate = len(ledger.accepted) / (time.monotonic() - began_s)
 
         await while_loading(ledger, moves, connections=connections, rate=rate, steady=True)
-        await ledger.assert_all_settled(120)
+        await ledger.assert_all_settled(settled_s_max)
         rolled.report()
         assert ledger.repeated() == 0, await ledger.explain(set(ledger.repeats()))
         assert ledger.unanswered == 0

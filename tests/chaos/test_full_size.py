@@ -72,11 +72,13 @@ async def test_the_broker_away_for_a_minute_at_500_a_second_with_a_spool(
     )  # fmt: skip
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_rolling_deployments_for_three_minutes(
     make_system: MakeSystem, headrace_process: StartHeadrace, own_kafka: KafkaForTests
 ) -> None:
     system = make_system(own_kafka, destinations={"a": {}})
-    rolled = await roll(system, headrace_process, rate=500, connections=64, before=2000, at_least_s=180)
+    rolled = await roll(
+        system, headrace_process, rate=500, connections=64, before=2000, at_least_s=180, settled_s_max=900
+    )
     rolled.assert_tables_were_kept()
     assert rolled.rate > 400
