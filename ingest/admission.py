@@ -15,7 +15,9 @@ import math
 TARGET_S = 0.1  # half of the 200 ms that a producer should wait: the other half is for what is not measured here
 INTERVAL_S = 0.1  # between two judgements, as in CoDel: longer than an ordinary answer takes
 START = 250  # what a slow process answers within the target; the first wave of an overload is no larger
-FLOOR = 20  # with so few in flight nobody waits for another: what takes long then is Kafka itself
+# With so few in flight nobody waits long for another, even where each costs 1 ms of the process: what takes long then
+# is Kafka, or a machine that is busy with something else, and to refuse some would not help the others.
+FLOOR = 64
 FALL, RISE = 0.8, 1.1  # down from 1,000 to the floor within 2 s, and up again within 4 s
 
 
@@ -59,4 +61,6 @@ class Admission:
             return
         if answered and self.limit <= self._floor:
             self._base_s = quickest_s
+        elif peak <= self._floor:
+            return
         self._limit = max(float(self._floor), min(self._limit, float(peak)) * FALL)

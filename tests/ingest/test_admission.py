@@ -52,6 +52,20 @@ def test_the_first_step_starts_from_what_is_in_flight() -> None:
     assert admission.limit == 400
 
 
+def test_few_in_flight_are_no_queue_however_long_they_take() -> None:
+    admission = Admission(1000)
+    for _ in range(20):
+        interval(admission, in_flight=1, quickest_s=0.5, lag_s=0.5)  # a cold start, or a machine busy with others
+    assert admission.limit == START
+
+
+def test_as_many_as_the_floor_are_never_refused() -> None:
+    admission = risen(1000)
+    for _ in range(50):
+        interval(admission, in_flight=1000, quickest_s=1.0, lag_s=1.0)
+        assert all(admission.admits(in_flight) for in_flight in range(FLOOR))
+
+
 def test_one_slow_request_is_no_queue() -> None:
     admission = risen(1000)
     admission.accepted(5.0)
