@@ -2,7 +2,7 @@
 
 Source: dropbox.com/developers/reference/webhooks. The address is checked by a GET whose ``challenge`` is given back. A
 notification says whose files changed and no more, so that later ones have the same body and no id: only what comes
-within ten seconds of the same is a duplicate.
+within a second of the same is a duplicate. One too many lists the changes once more; one too few would miss a change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Options(SchemeOptions):
 
     dedup_ttl: Annotated[
         str | int, Field(description="For how long a body is remembered: later notifications have the same one.")
-    ] = "10s"
+    ] = "1s"
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Options) -> None:
