@@ -180,7 +180,6 @@ class IngestAdmin:
             self._settings.topic_names,
             sources=self.table.dedup_ttl_s,
             destinations=self.table.destinations,
-            prioritized=self.table.prioritized,
             delays_s=self.table.delays_s,
         )
 

@@ -375,7 +375,6 @@ class Worker:
             self.names,
             sources=self.table.dedup_ttl_s,
             destinations=self.table.destinations,
-            prioritized=self.table.prioritized,
             delays_s=self._delays_s(),
         )
 
@@ -386,7 +385,7 @@ class Worker:
         if not self.delivers:
             return []
         queues = [self.names.deliveries(name) for name in self.table.destinations]
-        queues += [self.names.deliveries(name, high=True) for name in self.table.prioritized]
+        queues += [self.names.deliveries(name, high=True) for name in self.table.destinations]
         return queues + [self.names.retries(delay_s) for delay_s in self._delays_s()]
 
     async def _watch_progress(self) -> None:

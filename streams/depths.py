@@ -39,14 +39,18 @@ def queue_groups(
     *,
     sources: Iterable[str],
     destinations: Iterable[str],
-    prioritized: Iterable[str] = (),
     delays_s: Iterable[int],
 ) -> dict[str, str]:
-    """Return each topic that is a queue, that of Headrace's own events included, with the group that works on it."""
+    """Return each topic that is a queue, that of Headrace's own events included, with the group that works on it.
+
+    Every destination has its queue of high priority here: what waits there is worked after the last route of high
+    priority is gone, too. Where none ever was, the topic does not exist.
+    """
+    destinations = tuple(destinations)
     return {
         **{names.events(source): names.fan_out_group for source in (*sources, OWN_SOURCE)},
         **{names.deliveries(name): names.deliver_group(name) for name in destinations},
-        **{names.deliveries(name, high=True): names.deliver_group(name) for name in prioritized},
+        **{names.deliveries(name, high=True): names.deliver_group(name) for name in destinations},
         **{names.retries(delay_s): names.retries_group for delay_s in delays_s},
     }
 
@@ -61,7 +65,7 @@ class DepthReader:
         self._admin: AIOKafkaAdminClient | None = None
 
     async def read(self) -> dict[str, Depth]:
-        """Return the depth of every topic.
+        """Return the depth of every topic that exists.
 
         Raises:
             KafkaUnavailable: the broker does not answer.
@@ -122,16 +126,17 @@ class DepthReader:
             offsets = await admin.list_consumer_group_offsets(group)
             # Two groups never work on one topic, so their offsets cannot collide.
             committed.update({part: (found.offset, found.metadata or "") for part, found in offsets.items()})
-        described = await admin.describe_topics(list(self._groups))
+        # All, for to ask for one that does not exist makes it, on a broker that is configured so.
         parts = [
             TopicPartition(topic["topic"], partition["partition"])
-            for topic in described
+            for topic in await admin.describe_topics()
+            if topic["topic"] in self._groups
             for partition in topic["partitions"]
         ]
         first = await consumer.beginning_offsets(parts)
         ends = await consumer.end_offsets(parts)
         depths: dict[str, Depth] = {}
-        for topic in self._groups:
+        for topic in sorted({part.topic for part in parts}):
             unsettled, prefixes = {}, {}
             for part in (part for part in parts if part.topic == topic):
                 offset, metadata = committed.get(part, (-1, ""))

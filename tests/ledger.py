@@ -146,7 +146,8 @@ class System:
         consumer = self.settings.consumer()
         await consumer.start()
         try:
-            ends = await consumer.end_offsets([TopicPartition(t, n) for t in groups for n in partitions])
+            there = groups.keys() & await consumer.topics()
+            ends = await consumer.end_offsets([TopicPartition(t, n) for t in there for n in partitions])
         finally:
             await consumer.stop()
         return {part: (committed.get(part, 0), end) for part, end in ends.items()}

@@ -127,7 +127,6 @@ class Scenario:
             self.names,
             sources=[*self.table["sources"], *(["schedules"] if self.table.get("schedules") else [])],
             destinations=self.table["destinations"],
-            prioritized={route["to"] for route in self.table["routes"] if route.get("priority") == "high"},
             delays_s={delay for d in self.table["destinations"].values() for delay in d.get("delays_s", [])},
         )
         reader = DepthReader(self.settings, groups)

@@ -84,6 +84,35 @@ async def test_a_replay_and_a_retry_return_to_the_queue_of_high_priority(
     assert set(receiver.keys("/urgent")) == scenario.ids([event], "urgent")
 
 
+async def test_what_waits_with_high_priority_is_counted_and_worked_when_no_route_has_it_any_more(
+    kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: Start
+) -> None:
+    scenario = Scenario(kafka, tmp_path, with_high_route(table(receiver)), headrace_process)
+    await scenario.topics()
+    assert (await scenario.command("pause", "crm")).process.returncode == 0
+    first = await scenario.worker("first").ready()
+    (event,) = await scenario.publish("orders", [b'{"n": 1, "urgent": true}'])
+    high = scenario.names.deliveries("crm", high=True)
+
+    async def waits() -> bool:
+        return (await scenario.depths())[high].unsettled == 1
+
+    await eventually(waits)
+    assert await first.process.terminate(60) == 0
+    del scenario.table["routes"][1]["priority"]
+    scenario.write()
+    worker = await scenario.worker("second").ready()
+
+    async def exported() -> bool:
+        return await worker.metric("headrace_queue_depth", topic=high) == 1
+
+    await eventually(exported)
+    assert not receiver.calls()
+    await scenario.command("resume", "crm")
+    await eventually(lambda: set(receiver.keys("/urgent")) == scenario.ids([event], "urgent"))
+    await scenario.drained()
+
+
 async def read_high(scenario: Scenario) -> Any:
     from streams.kafka import read_topic
 
