@@ -22,6 +22,7 @@ from ingest.signing import sample_body, signed_request, with_id
 from ingest.sources import Source
 
 CONCURRENCY = 16
+SPOOLED = "in the spool until Kafka is back:"
 TIMEOUT_S = 30.0
 
 _ID_PATH = re.compile(r"\s*(?:\{\{)?\s*body\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\s*(?:\}\})?\s*", re.ASCII)
@@ -33,7 +34,10 @@ class NotSent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The answer to an accepted event; a handshake has no receipt, and of a batch it is one for each event."""
+    """The answer to an accepted event; a handshake has no receipt, and of a batch it is one for each event.
+
+    Where Kafka is away the spool has the event, which gets its receipt later: `SPOOLED` and its id stand for it.
+    """
 
     id: str
     receipt: str | None
@@ -143,8 +147,16 @@ async def _post(session: aiohttp.ClientSession, shipment: Shipment, event_id: st
     answer = _parsed(text)
     receipts = answer.get("receipts")
     if isinstance(receipts, list):
-        return Sent(event_id, "\n".join(map(str, receipts)) or "an empty batch")
-    return Sent(str(answer.get("id", event_id)), answer.get("receipt"))
+        ids = answer.get("ids") or [event_id] * len(receipts)
+        return Sent(event_id, "\n".join(map(_receipt, receipts, ids)) or "an empty batch")
+    if answer.get("status") != "queued":
+        return Sent(event_id, None)
+    sent_id = str(answer.get("id", event_id))
+    return Sent(sent_id, _receipt(answer.get("receipt"), sent_id))
+
+
+def _receipt(receipt: object, event_id: object) -> str:
+    return str(receipt) if receipt else f"{SPOOLED} {event_id}"
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from prometheus_client import CollectorRegistry
 
 from headrace.cli import main
-from headrace.sending import Shipment
+from headrace.sending import SPOOLED, Shipment
 from ingest.metrics import IngestMetrics
 from ingest.server import IngestServer
 from streams.event import Event, Receipt
@@ -154,9 +154,9 @@ def port() -> Iterator[tuple[int, list[Event]]]:
     stop: asyncio.Event = asyncio.Event()
     loop = asyncio.new_event_loop()
 
-    async def keep(event: Event) -> Receipt:
+    async def keep(event: Event) -> Receipt | None:
         events.append(event)
-        return Receipt(event.source, 0, len(events) - 1)
+        return Receipt(event.source, 0, len(events) - 1) if event.id != "spooled" else None
 
     async def serve() -> None:
         names = ("github", "stripe", "slack", "shopify", "standard")
@@ -211,6 +211,11 @@ def test_send_sends_a_file_as_it_is(config: Path, port: Port) -> None:
     result = run(config, "send", "orders", "-", "--url", f"http://127.0.0.1:{number}", stdin=body)
     assert result.exit_code == 0, result.output
     assert (events[0].body, events[0].id) == (body, "7")
+
+
+def test_send_says_that_the_spool_has_the_event(config: Path, port: Port) -> None:
+    result = run(config, "send", "github", "--id", "spooled", "--url", f"http://127.0.0.1:{port[0]}")
+    assert (result.exit_code, result.stdout) == (0, f"{SPOOLED} spooled\n"), result.output
 
 
 def test_send_keeps_to_its_rate() -> None:
