@@ -18,7 +18,9 @@ START = 250  # what a slow process answers within the target; the first wave of 
 # With so few in flight nobody waits long for another, even where each costs 1 ms of the process: what takes long then
 # is Kafka, or a machine that is busy with something else, and to refuse some would not help the others.
 FLOOR = 64
-FALL, RISE = 0.8, 1.1  # down from 1,000 to the floor within 2 s, and up again within 4 s
+# What is in flight is the rate times the waiting (Little's law), so the limit falls in the measure of the waiting: from
+# 1,000 to the floor within 0.4 to 1.3 s, and up again within 3 s.
+FALL_MIN, FALL_MAX, RISE = 0.5, 0.8, 1.1
 
 
 class Admission:
@@ -63,4 +65,5 @@ class Admission:
             self._base_s = quickest_s
         elif peak <= self._floor:
             return
-        self._limit = max(float(self._floor), min(self._limit, float(peak)) * FALL)
+        fall = min(FALL_MAX, max(FALL_MIN, TARGET_S / waited_s))
+        self._limit = max(float(self._floor), min(self._limit, float(peak)) * fall)

@@ -48,8 +48,15 @@ def test_a_standing_queue_lowers_the_limit_and_its_end_raises_it() -> None:
 
 def test_the_first_step_starts_from_what_is_in_flight() -> None:
     admission = risen(100_000)
-    interval(admission, in_flight=500, quickest_s=2 * TARGET_S)
+    interval(admission, in_flight=500, quickest_s=1.1 * TARGET_S)
     assert admission.limit == 400
+
+
+def test_the_limit_falls_in_the_measure_of_the_waiting_and_by_half_at_most() -> None:
+    for waited_s, limit in ((1.6 * TARGET_S, 624), (2 * TARGET_S, 500), (10 * TARGET_S, 500)):
+        admission = risen(1000)
+        interval(admission, in_flight=1000, quickest_s=waited_s)
+        assert abs(admission.limit - limit) <= 1
 
 
 def test_few_in_flight_are_no_queue_however_long_they_take() -> None:
@@ -78,7 +85,7 @@ def test_a_loop_that_lags_is_a_queue_and_one_late_wake_up_is_none() -> None:
     interval(admission, in_flight=1000, quickest_s=0.01, lag_s=1.0)
     assert admission.limit == 1000
     interval(admission, in_flight=1000, quickest_s=None, lag_s=1.0)
-    assert admission.limit == 800
+    assert admission.limit == 500
 
 
 def test_a_kafka_that_is_slow_by_itself_is_not_taken_for_a_queue() -> None:
@@ -92,7 +99,7 @@ def test_a_kafka_that_is_slow_by_itself_is_not_taken_for_a_queue() -> None:
     for _ in range(10):  # quick again: what 300 ms mean is then forgotten
         interval(admission, in_flight=10, quickest_s=0.005)
     interval(admission, in_flight=1000, quickest_s=0.3)
-    assert admission.limit == 800
+    assert admission.limit == 500
 
 
 def test_nothing_answered_says_nothing() -> None:
