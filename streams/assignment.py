@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter, Histogram
 
 from streams.chains import Chains
+from streams.commit import commit_offsets
 from streams.dead_letter import LETTER_HEADER
 from streams.membership import Membership
 from streams.offsets import CommitPoint, Progress
@@ -138,10 +139,9 @@ class Commits:
             offsets = {part: OffsetAndMetadata(point.offset, point.metadata) for part, point in news.items()}
             try:
                 with self._duration_s.time():
-                    await self._consumer.commit(offsets)
+                    await commit_offsets(self._consumer, offsets, failures=self._failures)
             except (KafkaError, IllegalStateError) as error:
                 # The group is rebalancing, or has: committed at the end of the drain, or repeated.
-                self._failures.inc()
                 log.info("commit_refused", destination=self._name, error=type(error).__name__)
                 assignment.dirty.set()
             else:

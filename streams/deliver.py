@@ -30,6 +30,7 @@ from streams.assignment import Abandoned, Assignment, Commits, copy_of
 from streams.cancellations import Cancellations, Cancelled
 from streams.carry_out import Consumed, Settlement, Surroundings, carry_out
 from streams.chains import Link
+from streams.commit import COMMIT_TIMEOUT_S
 from streams.delivery import DELIVERY_ID_CHARS, ORDERED_HEADER
 from streams.depths import Depth
 from streams.event import format_time
@@ -50,7 +51,6 @@ CHAINED_MAX = 1024
 ROUTE_WAIT_S = 30.0  # an ordered delivery of a route that this worker does not know yet: while a reload goes round
 BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
 TAKEN_AT_ONCE_MAX = 32  # each begins with some 0.3 ms of work: more would hold up the commits
-COMMIT_TIMEOUT_S = 5.0
 DRAIN_MARGIN_S = 3.0
 
 log = structlog.get_logger("deliver")

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.carry_out import retry_delay_s
+from streams.commit import commit_offsets
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, unreadable_record
 from streams.delivery import Delivery
 from streams.event import UnreadableRecord
@@ -142,11 +143,12 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         await asyncio.gather(*(publish(self._producer, record) for record in forwarded))
         try:
             with self._commit_s.time():
-                await self._consumer.commit(
-                    {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()}
+                await commit_offsets(
+                    self._consumer,
+                    {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()},
+                    failures=self._commit_failures,
                 )
         except (KafkaError, IllegalStateError) as error:
-            self._commit_failures.inc()
             # Another worker has the partition by now and forwards these once more: a repeat with the same key.
             log.warning("commit_refused", group=self._names.retries_group, error=str(error))
         return True

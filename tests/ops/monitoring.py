@@ -35,8 +35,8 @@ def scaled(duration: str, factor: float) -> str:
 def scaled_rules(factor: float) -> dict[str, Any]:
     """Return all rules in one file, every time in them divided by ``factor``: ``for``, windows, offsets, intervals.
 
-    The expressions are otherwise as they are. A time is: what stands in ``[…]``, what follows ``offset``, and the
-    distance that `predict_linear` looks ahead, which is a number of seconds.
+    The expressions are otherwise as they are. A time is: what stands in ``[…]``, what follows ``offset``, the distance
+    that `predict_linear` looks ahead, and what a metric of seconds is compared with (not an edge of a histogram).
     """
     groups = rules.groups()
     for group in groups:
@@ -56,6 +56,7 @@ def scaled_expr(expr: str, factor: float) -> str:
 
     expr = re.sub(r"(\[)([^\]]+)(\])", time_of, expr)
     expr = re.sub(r"(offset )(\w+)()", time_of, expr)
+    expr = re.sub(r"(_seconds\)? > )(\d+)", lambda one: f"{one[1]}{int(one[2]) / factor:g}", expr)
     return re.sub(r"(\d+) \* 3600", lambda one: f"{int(one[1]) * 3600 / factor:g}", expr)
 
 
@@ -145,9 +146,17 @@ class Alertmanager(Program):
 
 @asynccontextmanager
 async def monitored(
-    directory: Path, targets: Callable[[], Mapping[str, Sequence[int]]], *, rule_file: dict[str, Any]
+    directory: Path, targets: Callable[[], Mapping[str, Sequence[int]]], *, rule_file: dict[str, Any], past: str = ""
 ) -> AsyncIterator[tuple[Prometheus, Alertmanager]]:
-    """Run both; ``targets`` gives the admin ports of each job, which are read again when the file changes."""
+    """Run both; ``targets`` gives the admin ports of each job, which are read again when the file changes.
+
+    ``past``, as OpenMetrics, is what Prometheus has seen before.
+    """
+    if past:
+        (directory / "past.txt").write_text(past)
+        command = ("tsdb", "create-blocks-from", "openmetrics", "--quiet", "past.txt", "prometheus")
+        made = rules.promtool(*command, cwd=directory)
+        assert made.returncode == 0, made.stdout + made.stderr
     prometheus_port, alertmanager_port = free_port(), free_port()
     write_targets(directory, targets())
     (directory / "rules.yml").write_text(yaml.safe_dump(rule_file, sort_keys=False))

@@ -26,10 +26,10 @@ def alerts() -> list[dict[str, Any]]:
     return [rule for group in groups() for rule in group["rules"] if "alert" in rule]
 
 
-def promtool(*args: str | Path) -> subprocess.CompletedProcess[str]:
+def promtool(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run promtool and return what it said."""
     command = [str(find_tool("promtool")), *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
 
 
 def promtool_accepts(rule_file: dict[str, Any]) -> None:

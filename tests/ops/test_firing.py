@@ -40,3 +40,4 @@ def test_times_are_scaled_and_nothing_else() -> None:
     expr = "increase(a_5m[1h] offset 1d) > 0.5 and predict_linear(b[6h], 4 * 3600) > 1.1 * 100"
     wanted = "increase(a_5m[60000ms] offset 1440000ms) > 0.5 and predict_linear(b[360000ms], 240) > 1.1 * 100"
     assert scaled_expr(expr, 60) == wanted
+    assert scaled_expr("max(oldest_seconds) > 600 and bytes > 600", 60) == "max(oldest_seconds) > 10 and bytes > 600"
