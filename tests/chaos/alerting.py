@@ -37,8 +37,8 @@ BY_TEST = {
     "processes": {"TargetDown warning", "Absent page", "Restarting warning", "TableRecoverySlow warning"},
     "disk": {"DiskFilling page", "DiskFilling warning"},
     "sources": {"SourceSilent warning", "ReloadRefused warning"},
-    "spool": {"SpoolFilling page", "SpoolNotDraining warning"},
-    "replicas": {"KafkaUnderReplicated page", "KafkaUnderReplicated warning"},
+    "spool": {"SpoolFilling page"},
+    "replicas": {"KafkaUnderReplicated page", "KafkaUnderReplicated warning", "SpoolNotDraining warning"},
     "rebalances": {"Rebalancing warning"},
     "commits": {"CommitsFailing warning"},
 }

@@ -7,19 +7,11 @@ from pathlib import Path
 import pytest
 
 from streams.topic_configs import change_configs
+from streams.topics import GROUP_OFFSETS
 from tests.chaos.alerting import BY_TEST, going_on, job_ports, post_anyway, watched
 from tests.harness import KafkaForTests
 from tests.kafka_cluster import KafkaCluster
 from tests.ledger import Ledger, MakeSystem
-
-OFFSETS_TOPIC = "__consumer_offsets"
-TWO_IN_SYNC = {"min.insync.replicas": "2"}  # more than there are on one broker: it refuses to write, and does all else
-
-
-async def refuse_writes(kafka: KafkaForTests, topic: str) -> None:
-    """Let the one broker refuse what is written to a topic, as brokers do when too few replicas are in sync."""
-    async with kafka.settings().admin() as admin:
-        await change_configs(admin, {topic: TWO_IN_SYNC})
 
 
 @pytest.mark.timeout(400)
@@ -31,9 +23,6 @@ async def test_alerts_of_the_spool(make_system: MakeSystem, own_kafka: KafkaForT
     ledger = Ledger(system)
     await ledger.post_all(5)
     async with watched(tmp_path, job_ports(system, ingest=[ingest])) as watch:
-        await refuse_writes(own_kafka, system.names.events("github"))
-        await post_anyway(ledger)
-        await watch.fires("SpoolNotDraining", timeout_s=120)
         own_kafka.kill()
         async with going_on(lambda: post_anyway(ledger), every_s=0.2):
             await watch.fires("SpoolFilling", timeout_s=120)
@@ -42,17 +31,25 @@ async def test_alerts_of_the_spool(make_system: MakeSystem, own_kafka: KafkaForT
 
 @pytest.mark.timeout(400)
 async def test_alerts_of_replicas(make_system: MakeSystem, kafka_cluster: KafkaCluster, tmp_path: Path) -> None:
+    """The brokers that are left answer everything, and refuse what must be in sync on all three."""
     copied, single = (make_system(kafka_cluster, destinations={"a": {}}) for _ in range(2))
-    copied.env |= {"HEADRACE_REPLICATION_FACTOR": "3", "HEADRACE_MIN_INSYNC_REPLICAS": "2"}
+    copied.env |= {"HEADRACE_REPLICATION_FACTOR": "3", "HEADRACE_MIN_INSYNC_REPLICAS": "3"}
     single.env |= {"HEADRACE_REPLICATION_FACTOR": "1", "HEADRACE_MIN_INSYNC_REPLICAS": "1"}
+    single.table["ingest"] = {"spool": {"events_max": 1000}}
+    single.write_table()  # the file of both
     targets = []
     for system in (copied, single):
         await system.command("topics")
         targets += job_ports(system, ingest=[await system.start_ingest()])["headrace-ingest"]
+    ledger = Ledger(copied)
+    await ledger.post_all(5)
     async with watched(tmp_path, {"headrace-ingest": targets}) as watch:
         kafka_cluster.nodes[2].kill()
+        await post_anyway(ledger)
         await watch.fires("KafkaUnderReplicated", severity="warning", timeout_s=120)
         await watch.fires("KafkaUnderReplicated", severity="page")
+        await post_anyway(ledger)
+        await watch.fires("SpoolNotDraining", timeout_s=120)
     await kafka_cluster.nodes[2].start(120)
     await kafka_cluster.whole([copied.names.events("github")])
     assert watch.seen.keys() >= BY_TEST["replicas"]
@@ -77,15 +74,25 @@ async def test_alerts_of_rebalances(make_system: MakeSystem, own_kafka: KafkaFor
 
 
 @pytest.mark.timeout(500)
-async def test_alerts_of_commits(make_system: MakeSystem, own_kafka: KafkaForTests, tmp_path: Path) -> None:
-    system = make_system(own_kafka, destinations={"a": {}})
+async def test_alerts_of_commits(make_system: MakeSystem, kafka_cluster: KafkaCluster, tmp_path: Path) -> None:
+    """Two of three brokers do all but write what must be in sync on three: the offsets."""
+    system = make_system(kafka_cluster, destinations={"a": {}})
+    system.env |= {"HEADRACE_REPLICATION_FACTOR": "3", "HEADRACE_MIN_INSYNC_REPLICAS": "2"}
     ingest, worker = await system.start_ingest(), await system.worker()
     ledger = Ledger(system)
     await ledger.post_all(20)
     await system.idle()
+    async with kafka_cluster.settings().admin() as admin:
+        await change_configs(admin, {GROUP_OFFSETS: {"min.insync.replicas": "3"}})
+        coordinator = await admin.find_coordinator(system.names.deliver_group("a"))
+    lost = next(node for node in kafka_cluster.nodes if node.number + 1 != coordinator)
     # One commit that does not come through counts every few seconds: 10 minutes become one.
     async with watched(tmp_path, job_ports(system, ingest=[ingest], workers=[worker]), factor=10) as watch:
-        await refuse_writes(own_kafka, OFFSETS_TOPIC)
-        async with going_on(lambda: ledger.post_all(5), every_s=1):
+        lost.kill()
+        async with going_on(lambda: post_anyway(ledger), every_s=1):
             await watch.fires("CommitsFailing", timeout_s=240)
+    await lost.start(120)
+    await kafka_cluster.whole([GROUP_OFFSETS])
+    async with kafka_cluster.settings().admin() as admin:
+        await change_configs(admin, {GROUP_OFFSETS: {"min.insync.replicas": "2"}})
     assert watch.seen.keys() >= BY_TEST["commits"]
