@@ -7,7 +7,7 @@ the ``X-RateLimit-*`` headers of GitHub, Discord and others, which no standard d
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -133,8 +133,11 @@ def exhausted_s(headers: Mapping[bytes, bytes], *, now_s: float) -> float | None
     return None
 
 
-def explain(body: bytes) -> str:
-    """Return what a failed answer says about itself, in the fields that services use for it; nothing else of it."""
+def explain(body: bytes, *, mask: Callable[[str], str] = str) -> str:
+    """Return what a failed answer says about itself, in the fields that services use for it; nothing else of it.
+
+    Each text goes through ``mask`` before it is cut.
+    """
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -144,8 +147,8 @@ def explain(body: bytes) -> str:
         for name in EXPLAINING:
             value = holder.get(name)
             text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-            if isinstance(text, str) and text not in texts:
-                texts.append(text)
+            if isinstance(text, str) and (masked := mask(text)) not in texts:
+                texts.append(masked)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in ": ".join(texts)[:2000]).split())
 
 

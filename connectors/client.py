@@ -198,15 +198,16 @@ class Session:
         raise error
 
     def _explanation(self, body: bytes, code: str) -> str:
-        text = explain(body)
+        text = explain(body, mask=self.mask.text)
         if code and code not in text:
             text = f"{code}: {text}" if text else code
         return self.mask.text(text)[:EXPLANATION_CHARS_MAX]
 
     def _excerpt(self, body: bytes) -> str:
         # Masked before it is cut: a secret across the cut would be cut in two, and not be found.
-        text = body[: 4 * (EXCERPT_CHARS_MAX + self.mask.chars_max)].decode(errors="replace")
-        return self.mask.text(text)[:EXCERPT_CHARS_MAX]
+        bytes_max = 4 * (EXCERPT_CHARS_MAX + self.mask.chars_max)
+        text = body[:bytes_max].decode(errors="replace")
+        return self.mask.beginning(text, whole=len(body) <= bytes_max)[:EXCERPT_CHARS_MAX]
 
 
 @dataclass(slots=True)

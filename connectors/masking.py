@@ -14,7 +14,7 @@ _ENCODED_CHARS_MIN = 6  # of a secret within Base64: fewer occur by chance
 
 
 class Mask:
-    """Replaces secrets, as they stand and as they are usually encoded: percent, JSON, and Base64 at any alignment.
+    """Replaces secrets, as they stand and as they are usually encoded: percent, JSON, and Base64 of any of these.
 
     Not found are other encodings, and a secret that the text holds only a part of.
     """
@@ -44,6 +44,11 @@ class Mask:
             return {self.value(key): self.value(item) for key, item in value.items()}
         return [self.value(item) for item in value] if isinstance(value, list) else value
 
+    def beginning(self, text: str, *, whole: bool) -> str:
+        """Return `text` masked; where it is not the whole, without as much of its end as may be a part of a secret."""
+        masked = self.text(text)
+        return masked if whole else masked[: max(0, len(masked) - self.chars_max)]
+
     @property
     def chars_max(self) -> int:
         """The length of the longest form: who cuts text short keeps as many characters more until it is masked."""
@@ -54,7 +59,8 @@ def _forms(secret: str) -> set[str]:
     raw = secret.encode("utf-8", "surrogateescape")
     percent = {quote(raw, safe=""), quote_plus(raw), quote(raw)}
     json_text = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    return {secret, *percent, *json_text, *_base64_forms(raw)}
+    written = {raw, *(form.encode("utf-8", "surrogateescape") for form in percent | json_text)}
+    return {secret, *percent, *json_text, *(form for one in written for form in _base64_forms(one))}
 
 
 def _base64_forms(raw: bytes) -> set[str]:
