@@ -1,4 +1,4 @@
-"""Priority, order and rate in full size. Run with ``-s`` to see the figures."""
+"""Priority, order, rate and isolation in full size. Run with ``-s`` to see the figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.integration.scenario import Scenario
 from tests.integration.test_deliver import table
 from tests.integration.test_priority_and_order import keep_order, ordered_table, overtake, with_high_route
 from tests.integration.test_rate import calls_at_the_rate, check_rate
+from tests.isolation_moves import isolate, troubled_destinations
+from tests.ledger import MakeSystem
 
 Start = Callable[..., HeadraceProcess]
 
@@ -43,3 +45,18 @@ async def test_a_rate_over_full_minutes_while_a_worker_dies_and_one_comes(
     counts = await calls_at_the_rate(scenario, receiver, stretch_s=60)
     print(f"\ncalls in each minute: {counts}")
     check_rate(receiver, counts, stretch_s=60, tolerance=0.05)
+
+
+@pytest.mark.timeout(1200)
+async def test_four_in_trouble_change_nothing_for_a_healthy_one_at_300_a_second(make_system: MakeSystem) -> None:
+    nobody = Receiver()
+    system = make_system(destinations=troubled_destinations(nobody, rate=40, slots=10))
+    try:
+        found = await isolate(system, nobody, rate=300, alone_s=60, beside_s=180)
+    finally:
+        nobody.stop()
+    found.report()
+    # Five times the deliveries on the same cores: 50 ms are allowed for the machine.
+    assert found.beside_p99_s < 1.1 * found.alone_p99_s + 0.05
+    # Flat: what was taken after the first sixth, when everything that is kept in work is, is nothing to speak of.
+    assert found.resident_mib[-1] < 1.1 * found.resident_mib[0] + 20
