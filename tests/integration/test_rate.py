@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.harness import Answer, HeadraceProcess, KafkaForTests, Received, Receiver, eventually
-from tests.integration.scenario import Scenario
+from tests.integration.scenario import Scenario, Worker
 from tests.integration.test_deliver import bodies, table
 
 pytestmark = pytest.mark.integration
@@ -30,35 +31,62 @@ def most_in_a_second(times_s: list[float]) -> int:
     return most
 
 
+class Service:
+    """Refuses with 429 what is more than the rate and its burst in any one second, as a service with a limit does."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+        self._recent_s: deque[float] = deque()
+
+    def answer(self, call: Received, _earlier: int) -> Answer:
+        self._recent_s.append(call.at_s)
+        while self._recent_s[0] <= call.at_s - 1:
+            self._recent_s.popleft()
+        if len(self._recent_s) <= RATE + BURST:
+            return Answer()
+        self.refused += 1
+        return Answer(429, headers={"Retry-After": "1"})
+
+
 async def calls_at_the_rate(scenario: Scenario, receiver: Receiver, *, stretch_s: float) -> list[int]:
-    """Run three workers, kill one, add one; return the calls of each stretch without a change of members."""
+    """Run three workers, kill one, add one; return the calls of each stretch without a change of members.
+
+    The service has a limit, and none of all the calls runs into it.
+    """
+    service = Service()
+    receiver.answers["/orders"] = service.answer
     await scenario.topics()
     await scenario.publish("orders", bodies(int(3 * stretch_s * RATE + 90 * RATE)))
-    workers = [scenario.worker(f"w{n}") for n in range(3)]
+    await scenario.worker("fan-out", "--only", "fan-out").ready()
+
+    def member(name: str) -> Worker:
+        return scenario.worker(name, "--only", "deliver")
+
+    workers = [member(f"w{n}") for n in range(3)]
     for worker in workers:
         await worker.ready()
     counts = []
 
-    async def stretch() -> None:
-        await asyncio.sleep(3)  # the group has settled, and each has its share
+    async def each_has_its_share(members: list[Worker]) -> bool:
+        group = scenario.names.deliver_group("crm")
+        owned = [await worker.metric("headrace_assigned_partitions", group=group) for worker in members]
+        assert all(owned), owned
+        assert sum(owned) == scenario.partitions, owned
+        return True
+
+    async def stretch(members: list[Worker]) -> None:
+        await eventually(lambda: each_has_its_share(members), 60)
+        await asyncio.sleep(1)  # the buckets, which each new share empties, fill
         begun, begun_s = len(receiver.calls()), time.time()
         await asyncio.sleep(stretch_s)
         counts.append(len([c for c in receiver.calls()[begun:] if c.at_s < begun_s + stretch_s]))
 
-    await stretch()
+    await stretch(workers)
     workers[0].process.kill()
-
-    async def others_have_all() -> bool:
-        owned = [
-            await worker.metric("headrace_assigned_partitions", group=scenario.names.deliver_group("crm"))
-            for worker in workers[1:]
-        ]
-        return sum(owned) == scenario.partitions
-
-    await eventually(others_have_all, 60)
-    await stretch()
-    workers[0] = await scenario.worker("w3").ready()
-    await stretch()
+    await stretch(workers[1:])
+    workers[0] = await member("w3").ready()
+    await stretch(workers)
+    assert service.refused == 0
     return counts
 
 
