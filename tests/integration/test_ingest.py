@@ -279,12 +279,13 @@ async def test_a_reload_takes_a_new_secret_and_refuses_a_broken_table(
 async def test_a_stop_is_announced_while_events_are_still_accepted(
     kafka: KafkaForTests, headrace_process: StartHeadrace, tmp_path: Path, processes: str
 ) -> None:
-    arguments = ("--ingest-processes", processes, "--drain-notice-s", "5")
+    # Longer than a busy machine takes to show it and to answer twenty posts: after it the port is closed.
+    arguments = ("--ingest-processes", processes, "--drain-notice-s", "20")
     ingest = await start(kafka, headrace_process, tmp_path, *arguments)
     ingest.process.signal(signal.SIGTERM)
-    await eventually(lambda: _unready(ingest), 5)
+    await eventually(lambda: _unready(ingest), 10)
     async with aiohttp.ClientSession() as session:
         for number in range(20):
             assert await ingest.post(session, str(number)) == 200
-    assert await ingest.process.wait(30) == 0
+    assert await ingest.process.wait(60) == 0
     await ingest.assert_nothing_accepted_is_lost()
