@@ -42,6 +42,7 @@ class Worker:
 
     def __init__(self, options: dict[str, Any], log: Path) -> None:
         self.log = log
+        self._begins = log.stat().st_size if log.exists() else 0  # an earlier process of this name wrote the rest
         with log.open("a") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.integration.fan_out_worker", json.dumps(options)],
@@ -50,6 +51,10 @@ class Worker:
                 stderr=output,
                 preexec_fn=die_with_parent(),
             )
+
+    async def joined(self, timeout_s: float = 60) -> None:
+        """Return when the group has given this process its partitions."""
+        await eventually(lambda: "partitions_assigned" in self.log.read_text()[self._begins :], timeout_s)
 
     async def end(self, number: int = signal.SIGTERM, timeout_s: float = 40) -> int:
         """Send a signal and return the exit code."""

@@ -52,12 +52,12 @@ async def test_workers_join_leave_die_freeze_and_lose_their_data(kafka: KafkaFor
         first = scenario.start("w1", **options)
         await advanced(scenario)
         second = scenario.start("w2", **options)  # joins
-        await asyncio.sleep(6)
+        await second.joined()
         assert await second.end() == 0  # leaves
         await advanced(scenario)
         assert await scenario.repeated() == 0  # so far nobody was killed
         second = scenario.start("w2", **options)
-        await asyncio.sleep(6)
+        await second.joined()
         await first.end(signal.SIGKILL)
         shutil.rmtree(tmp_path / "w1")  # and its disk is gone
         await asyncio.sleep(3)

@@ -120,9 +120,7 @@ async def test_runs_delivers_stops_and_keeps_its_data(instance: Instance, receiv
     assert not processes_with(str(instance.data_dir))
 
     receiver.answers["/"] = Answer(500)
-    began_s = time.monotonic()
     second = await instance.ready()
-    assert time.monotonic() - began_s < 20
     assert instance.secret == secret
     assert "made up" not in second.stderr
     assert len(receiver.calls("/events")) == 1  # nothing is repeated after a clean stop
