@@ -45,7 +45,7 @@ def test_a_dry_run_changes_nothing_and_a_second_run_finds_all_as_it_must_be(sett
     first = topics(settings)
     assert first.exit_code == 0, first.output
     assert f"created {settings.topic_prefix}deliveries.console" in first.output
-    assert topics(settings).output == "8 topics: 0 created, 8 as they must be, 0 missing, 0 different\n"
+    assert topics(settings).output == "9 topics: 0 created, 9 as they must be, 0 missing, 0 different\n"
 
 
 def test_a_changed_number_of_partitions_is_refused_with_advice(settings: Settings) -> None:
@@ -57,7 +57,7 @@ def test_a_changed_number_of_partitions_is_refused_with_advice(settings: Setting
 
 
 async def test_work_does_not_start_on_other_partitions(settings: Settings) -> None:
-    assert len(await ensure_topics(settings, settings.table())) == 8
+    assert len(await ensure_topics(settings, settings.table())) == 9
     assert await ensure_topics(settings, settings.table()) == []
     settings.environ = {"HEADRACE_PARTITIONS": "4"}
     with pytest.raises(TopicError, match="partitions is 2, expected 4"):
@@ -77,7 +77,7 @@ async def test_one_replica_elsewhere_needs_an_override(settings: Settings, monke
     with pytest.raises(TopicError, match="HEADRACE_MIN_INSYNC_REPLICAS=1"):
         await ensure_topics(settings, settings.table())
     settings.environ = {"HEADRACE_PARTITIONS": "2", "HEADRACE_MIN_INSYNC_REPLICAS": "1"}
-    assert len(await ensure_topics(settings, settings.table())) == 8
+    assert len(await ensure_topics(settings, settings.table())) == 9
 
 
 @pytest.mark.parametrize(

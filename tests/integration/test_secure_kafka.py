@@ -102,7 +102,7 @@ async def test_the_whole_system_with_no_more_rights_than_it_needs(
     scenario: SecureScenario, secure: SecureKafka, receiver: Receiver
 ) -> None:
     await secure.allow(scenario.names.prefix)
-    assert "7 topics: 7 created" in (created := await done(scenario, "topics")), created
+    assert "8 topics: 8 created" in (created := await done(scenario, "topics")), created
     accepting, url = ingest(scenario, "--ingest-processes", "2")
     fan_out, deliver = scenario.worker("fan-out", "--only", "fan-out"), scenario.worker("deliver", "--only", "deliver")
     await fan_out.ready()
