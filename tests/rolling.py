@@ -40,9 +40,12 @@ class Rolled:
     restarts: list[Restart] = field(default_factory=list)
 
     def assert_tables_were_kept(self) -> None:
-        """Check that no restarted worker read more of the changelog than was written while it was away."""
+        """Check that no restarted worker read the whole changelog: what it had kept, it kept."""
         for restart in self.restarts:
-            assert restart.rows_read <= restart.accepted_meanwhile + ROWS_LATE_MAX, restart
+            # A worker may come back to partitions that were the other's, and reads those anew: about half of all rows.
+            assert restart.rows_read <= max(0.7 * restart.rows_in_all, restart.accepted_meanwhile + ROWS_LATE_MAX), (
+                restart
+            )
             assert restart.rows_in_all > 2 * ROWS_LATE_MAX, restart  # else the above says nothing
 
     def report(self) -> None:

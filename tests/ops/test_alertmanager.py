@@ -164,7 +164,11 @@ async def test_one_cause_is_one_message(case: str, tmp_path: Path) -> None:
         await eventually(all_known, 20)
         heard = [labels for labels in await manager.alerts(told=True) if labels["severity"] != "info"]
         assert in_order(heard) == in_order(told)
-        names = {group["labels"]["alertname"] for group in await manager.groups()}
-        assert {labels["alertname"] for labels in told} <= names  # one message for each kind
+
+        async def grouped() -> bool:  # a moment after they are known: one message for each kind
+            names = {group["labels"]["alertname"] for group in await manager.groups()}
+            return {labels["alertname"] for labels in told} <= names
+
+        await eventually(grouped, 20)
     finally:
         await asyncio.to_thread(manager.stop)
