@@ -40,11 +40,11 @@ def import_(
     The table is valid; what could not be carried over is a comment in it that says why. No credential is carried over.
     The report goes to stderr if the table goes to stdout.
     """
+    from headrace.zapier.carried import Variables
     from headrace.zapier.credentials import credentials_in
     from headrace.zapier.draft import draft_table
     from headrace.zapier.export import read_export
     from headrace.zapier.plan import plan_zap
-    from headrace.zapier.services import Variables
     from headrace.zapier.task_history import read_history, tasks_a_month
     from ingest.scheme import scheme_names
 

@@ -13,10 +13,10 @@ import yaml
 
 from connectors.registry import connector_names
 from headrace.config import ConfigError, load_routing_table
+from headrace.zapier.carried import Variables
 from headrace.zapier.credentials import redact, without
 from headrace.zapier.plan import RoutePlan, ZapPlan
 from headrace.zapier.references import quoted
-from headrace.zapier.services import Variables
 
 CHECKS_MAX = 1000  # each takes out what was wrong, so this is only a guard
 NAME_CHARS_MAX = 48

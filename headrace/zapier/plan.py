@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headrace.zapier.carried import Carried, Variables
 from headrace.zapier.conditions import condition
 from headrace.zapier.credentials import redact
 from headrace.zapier.export import Step, Zap
 from headrace.zapier.formatter import formatted
 from headrace.zapier.references import Untranslatable
-from headrace.zapier.services import Carried, NoConnector, Variables, carry
+from headrace.zapier.steps import NoConnector, carry
 
 Verdict = Literal["ready", "needs a connector", "needs a decision", "off"]
 
