@@ -12,7 +12,13 @@ from ingest.scheme import Scheme, load_scheme, scheme_names
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "schemes.md"
 VECTORS = ROOT / "tests" / "ingest" / "vectors"
-MADE_BY = {"published": "published", "sdk": "library", "openssl": "rule"}
+MADE_BY = {
+    "published": "published",
+    "recorded": "recorded",
+    "sdk": "library",
+    "other": "another's library",
+    "openssl": "rule",
+}
 HEAD = """# Schemes
 
 <!-- Written by `make schemes` from ingest/schemes/; do not edit. -->
@@ -30,8 +36,10 @@ by Svix (Clerk, Resend, Brex, Supabase and many more), `hmac` an HMAC of the bod
 - **time**: how old or early a signed request may be. `-`: no time is signed, so that a captured request stays valid;
   sent again as it is, it is dropped as a duplicate.
 - **proved by**: where the [test vectors](../../tests/ingest/vectors/README.md) are from. *published*: the documentation
-  of the provider, the tests of its library, or an RFC. *library*: made or accepted by the library of the provider or
-  of the standard. *rule*: made with openssl as the documentation says, so that our reading of it is all that is proved.
+  of the provider, the tests of its library, or an RFC. *recorded*: sent by the provider, and kept in the tests of
+  somebody's library. *library*: made or accepted by the library, command line or sample of the provider, or the library
+  of the standard. *another's library*: accepted by a library that others wrote to receive them. *rule*: made with
+  openssl as the documentation says, so that our reading of it is all that is proved.
 
 """
 
@@ -128,7 +136,8 @@ def _example(scheme: Scheme) -> str:
 def _proof(name: str) -> str:
     path = VECTORS / f"{name}.json"
     made = {row["made_by"] for row in json.loads(path.read_text())} if path.exists() else set()
-    return ", ".join(text for key, text in MADE_BY.items() if key in made)
+    better = made - {"openssl"} or made
+    return ", ".join(text for key, text in MADE_BY.items() if key in better)
 
 
 def _markdown(text: str) -> str:

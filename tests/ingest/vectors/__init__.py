@@ -29,7 +29,7 @@ class Vector:
     options: dict[str, object] = field(default_factory=dict)
     option_secrets: dict[str, bytes] = field(default_factory=dict)
     document: bytes | None = None
-    made_by: str = "published"  # or sdk (the provider's, or its like), or openssl (from the documented rule)
+    made_by: str = "published"  # or recorded, sdk (the provider's), other (another's library) or openssl: see README.md
     other_secret: bytes | None = None  # of the same form, where the suite's is of another
     dated: bool = True  # the signature covers a timestamp, if the scheme has one
     malformed: bool = False  # signed, and no event of the provider's form
