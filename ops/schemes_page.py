@@ -37,9 +37,9 @@ by Svix (Clerk, Resend, Brex, Supabase and many more), `hmac` an HMAC of the bod
   sent again as it is, it is dropped as a duplicate.
 - **proved by**: where the [test vectors](../../tests/ingest/vectors/README.md) are from. *published*: the documentation
   of the provider, the tests of its library, or an RFC. *recorded*: sent by the provider, and kept in the tests of
-  somebody's library. *library*: made or accepted by the library, command line or sample of the provider, or the library
-  of the standard. *another's library*: accepted by a library that others wrote to receive them. *rule*: made with
-  openssl as the documentation says, so that our reading of it is all that is proved.
+  somebody's library. *library*: made or accepted by the library, command line, server or sample of the provider, or the
+  library of the standard. *another's library*: accepted by a library that others wrote to receive them. *rule*: made
+  with openssl as the documentation says, so that our reading of it is all that is proved.
 
 """
 

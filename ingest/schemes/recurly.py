@@ -1,23 +1,29 @@
 """Recurly's JSON webhooks: ``recurly-signature: <milliseconds>,<hex HMAC-SHA256 of "<milliseconds>.<raw body>">,…``.
 
-Source: docs.recurly.com, "Signature verification" and "Automatic retries"; the client libraries'
-``verify_webhook_signature``. While a key is rotated there are several signatures. XML is not signed.
+Source: docs.recurly.com, "Signature verification", "Automatic retries" and, of Recover, "Duplicate deliveries"; the
+client libraries' ``verify_signature``. While a key is rotated there are several signatures. XML is not signed.
 """
 
 from __future__ import annotations
 
-from ingest.fields import id_at, joined_type, text_at
-from ingest.scheme import Identity
+from ingest.fields import joined_type, text_at
+from ingest.scheme import Identity, text_header
 from ingest.signature import InvalidSignature, SignedRequest, hmac_sha256_hex, require_any_equal, require_fresh_ms
 
-KEPT_HEADERS = ()
-RETRY_WINDOW_S = 24 * 3600  # ten retries, 10 + x * 2^(x + 5) s before the x-th: nine hours
+# The header carries no proof: time and body are signed.
+KEPT_HEADERS = ("recurly-notification-id",)
+RETRY_WINDOW_S = 4 * 24 * 3600  # ten retries, about 10 + x * 2^(x + 5) s before each, x from 0: 73 hours
 ANSWER_WITHIN_S = 5
-TIMESTAMP_TOLERANCE_S = 300
-ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.event_type", True
+TIMESTAMP_TOLERANCE_S = 300  # of the client libraries
+ID_AT, TYPE_AT, SIGNED_ID = "recurly-notification-id", "object_type and event_type of the body", False
 SIGNATURES_MAX = 50  # one for each live key
-ID_FIELD = "id"
-SAMPLE = {"object_type": "account", "event_type": "created", "account_code": "1", "event_time": "2023-11-14T22:13:20Z"}
+SAMPLE = {
+    "id": "rjxwmwedwqug",
+    "object_type": "account",
+    "event_type": "created",
+    "event_time": "2023-11-14T22:13:20Z",
+    "account_code": "1",
+}
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
@@ -34,17 +40,20 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
-    """Return the body's ``id``, the same for a retry, and its object and event, as ``account.created``.
+    """Return ``recurly-notification-id``, the same for a retry, and the object and event, as ``account.created``.
+
+    The body's ``id`` is that of the object: the next event of the same account has it too.
 
     Raises:
-        MalformedEvent: one of them is not text.
+        MalformedEvent: one of them is repeated, too long or not text.
     """
     kind, event = text_at(body, "object_type"), text_at(body, "event_type")
     event_type = joined_type(kind, event)
-    return Identity(id_at(body, "id"), event_type, id_signed=True)
+    return Identity(text_header(request, "recurly-notification-id"), event_type, id_signed=False)
 
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
-    """Return the header with which Recurly would send ``body``, which holds its own id."""
+    """Return the headers with which Recurly would send ``body``."""
     timestamp = b"%d" % int(now_s * 1000)
-    return {"recurly-signature": (timestamp + b"," + hmac_sha256_hex(secret, timestamp + b"." + body)).decode()}
+    signature = timestamp + b"," + hmac_sha256_hex(secret, timestamp + b"." + body)
+    return {"recurly-notification-id": event_id, "recurly-signature": signature.decode()}

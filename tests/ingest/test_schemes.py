@@ -126,6 +126,45 @@ def test_shopify_signs_in_base64() -> None:
     assert source.identify(request, {"id": 1}) == Identity("b54557e4", "orders/paid", id_signed=False)
 
 
+def test_docusign_sends_a_signature_for_each_of_its_keys() -> None:
+    source = make_source("docusign", secrets=[b"new"])
+    body, signature = b'{"event":"envelope-sent"}', "eL1tR5BPHM+1Me/o63BPG9g1gzDBA0bK2cGmuchk14o="
+    of_old = {"X-DocuSign-Signature-1": "ofanotherkey="}
+    source.verify(request_of(body, of_old | {"X-DocuSign-Signature-2": signature}), now_s=0)
+    source.verify(request_of(body, {"X-DocuSign-Signature-100": signature}), now_s=0)
+    for name in (
+        "X-DocuSign-Signature",
+        "X-DocuSign-Signature-0",
+        "X-DocuSign-Signature-01",
+        "X-DocuSign-Signature-2x",
+    ):
+        with pytest.raises(InvalidSignature):
+            source.verify(request_of(body, of_old | {name: signature}), now_s=0)
+    repeated = request_of(body, {"X-DocuSign-Signature-1": signature, "x-docusign-signature-1": signature})
+    with pytest.raises(InvalidSignature):
+        source.verify(repeated, now_s=0)
+
+
+def test_two_events_of_one_recurly_account_are_two() -> None:
+    source = make_source("recurly")
+    bodies = [
+        {"id": "rjxwmwedwqug", "object_type": "account", "event_type": "updated", "event_time": time}
+        for time in ("2022-09-13T21:18:40Z", "2022-09-13T21:19:40Z")
+    ]
+    events = [
+        source.event(
+            request_of(json.dumps(body).encode(), {}),
+            body,
+            content_type="application/json",
+            content_encoding="",
+            time_ms=0,
+        )
+        for body in bodies
+    ]
+    assert [event.type for event in events] == ["account.updated"] * 2
+    assert events[0].dedup_id != events[1].dedup_id
+
+
 def test_slacks_handshake_comes_from_the_body() -> None:
     handshake = load_scheme("slack").handshake()
     assert handshake is not None

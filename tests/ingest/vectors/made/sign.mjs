@@ -162,4 +162,21 @@ const at = async (ms, call) => {
   must(valid, "shopify");
   row("shopify", "@shopify/shopify-api", "accepted by webhooks.validate", secret, headers, body, "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043", "orders/create");
 }
+{
+  const { ElevenLabsClient } = await import("@elevenlabs/elevenlabs-js");
+  const body = '{"type":"post_call_transcription","event_timestamp":1700000000,"data":{"conversation_id":"abc","title":"Ünïcode"}}', secret = "a secret of forty two characters, or so";
+  const header = `t=${AT},v0=${hex(secret, `${AT}.${body}`)}`;
+  must(await at(AT * 1000, () => new ElevenLabsClient({ apiKey: "1" }).webhooks.constructEvent(body, header, secret)), "elevenlabs");
+  row("elevenlabs", "@elevenlabs/elevenlabs-js", "accepted by webhooks.constructEvent", secret, { "ElevenLabs-Signature": header }, body, null, "post_call_transcription");
+}
+{
+  const { createRequire } = await import("node:module");
+  const Webhook = createRequire(import.meta.url)("webex-node-bot-framework/lib/webhook.js");
+  const body = '{"id":"Y2lzY29z","resource":"messages","event":"created","data":{"id":"M1","roomId":"R1","personEmail":"ünï@example.com"}}', secret = "a secret of forty two characters, or so";
+  const signature = hex(secret, body, "sha1"), refusals = [];
+  const framework = { options: { webhookSecret: secret, webhookRequestJSONLocation: "body" }, emit() {}, debug: (text) => refusals.push(text) };
+  await Promise.resolve(Webhook(framework)({ headers: { "x-spark-signature": signature }, body: JSON.parse(body) })).catch(() => {}); // it goes on to ask Webex
+  must(refusals.every((text) => !text.includes("signature")), "webex");
+  row("webex", "webex-node-bot-framework", "accepted by its webhook", secret, { "X-Spark-Signature": signature }, body, null, "messages.created");
+}
 console.log(JSON.stringify(rows, null, 1));

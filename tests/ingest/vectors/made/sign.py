@@ -283,38 +283,11 @@ def by_openssl() -> None:
         event_id="a1",
         event_type="updateCard",
     )
-    body = '{"event":"charge.success","data":{"id":302961}}'
-    ruled(
-        "paystack",
-        "paystack.com/docs/payments/webhooks",
-        secret,
-        {"X-Paystack-Signature": hexed(body, "sha512")},
-        body,
-        event_type="charge.success",
-    )
     bodies_and_headers(secret, key, hexed, coded)
 
 
 def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded: Callable[..., str]) -> None:
     ms = AT * 1000
-    body = '{"event":"build.finished","build":{"id":"f62a1b4d"}}'
-    ruled(
-        "buildkite",
-        "buildkite.com/docs/apis/webhooks, Webhook signature",
-        secret,
-        {"X-Buildkite-Signature": f"timestamp={AT},signature={hexed(f'{AT}.{body}')}"},
-        body,
-        event_type="build.finished",
-    )
-    body = '{"triggerEvent":"BOOKING_CREATED","createdAt":"2023-11-14T22:13:20.000Z"}'
-    ruled(
-        "calcom",
-        "cal.com/docs, Webhooks",
-        secret,
-        {"X-Cal-Signature-256": hexed(body)},
-        body,
-        event_type="BOOKING_CREATED",
-    )
     body = '{"event":"taskCreated","task_id":"1vj37mc","webhook_id":"7fa3ec74"}'
     ruled(
         "clickup",
@@ -344,24 +317,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         event_id="01E4",
         event_type="email.opened",
     )
-    body = '{"event":"envelope-completed","data":{"envelopeId":"e4a8bb8d"}}'
-    ruled(
-        "docusign",
-        "developers.docusign.com, HMAC security",
-        secret,
-        {"X-DocuSign-Signature-1": coded(body)},
-        body,
-        event_type="envelope-completed",
-    )
-    body = '{"type":"post_call_transcription","data":{"conversation_id":"abc"}}'
-    ruled(
-        "elevenlabs",
-        "elevenlabs.io/docs, Webhooks, Authentication",
-        secret,
-        {"ElevenLabs-Signature": f"t={AT},v0={hexed(f'{AT}.{body}')}"},
-        body,
-        event_type="post_call_transcription",
-    )
     body = json.dumps({"event_type": "FILE_UPDATE", "passcode": secret, "timestamp": "2023-11-14T22:13:20Z"})
     ruled(
         "figma",
@@ -370,16 +325,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         {},
         body,
         event_type="FILE_UPDATE",
-    )
-    body = '{"type":"inbound_received","payload":{"id":"evt_55c8c149","type":"inbound"}}'
-    ruled(
-        "front",
-        "dev.frontapp.com/docs/application-webhooks, Verifying integrity",
-        secret,
-        {"X-Front-Request-Timestamp": str(ms), "X-Front-Signature": coded(f"{ms}:{body}")},
-        body,
-        event_id="evt_55c8c149",
-        event_type="inbound_received",
     )
     body = '{"ref":"refs/heads/main"}'
     ruled(
@@ -391,15 +336,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         event_id="f6266f16",
         event_type="push",
     )
-    body = '{"status":"firing","alerts":[]}'
-    ruled(
-        "grafana",
-        "grafana.com/docs, HMAC signature",
-        secret,
-        {"X-Grafana-Alerting-Signature": hexed(body)},
-        body,
-        event_type="firing",
-    )
     body = '{"action":"hire_candidate","payload":{}}'
     ruled(
         "greenhouse",
@@ -410,15 +346,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         event_id="1",
         event_type="hire_candidate",
     )
-    body = '{"id":131,"status":"active"}'
-    ruled(
-        "helpscout",
-        "developer.helpscout.com/webhooks, Verifying webhooks",
-        secret,
-        {"X-HelpScout-Event": "convo.created", "X-HelpScout-Signature": coded(body, "sha1")},
-        body,
-        event_type="convo.created",
-    )
     body = '{"_id":"57c06d","kind":"flag"}'
     ruled(
         "launchdarkly",
@@ -428,15 +355,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         body,
         event_id="57c06d",
         event_type="flag",
-    )
-    body = '{"meta":{"event_name":"order_created"},"data":{"id":"1"}}'
-    ruled(
-        "lemonsqueezy",
-        "docs.lemonsqueezy.com, Signing requests",
-        secret,
-        {"X-Signature": hexed(body)},
-        body,
-        event_type="order_created",
     )
     body = '{"data":{"events":[{"uuid":"u1","eventType":"user.lifecycle.create"}]}}'
     ruled(
@@ -458,12 +376,12 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         event_id="e1",
         event_type="qbo.customer.created.v1",
     )
-    body = '{"id":"qp1","object_type":"account","event_type":"created"}'
+    body = '{"id":"rjxwmwedwqug","object_type":"account","event_type":"created"}'
     ruled(
         "recurly",
         "docs.recurly.com, Signature verification",
         secret,
-        {"recurly-signature": f"{ms},{'0' * 64},{hexed(f'{ms}.{body}')}"},
+        {"recurly-notification-id": "qp1", "recurly-signature": f"{ms},{'0' * 64},{hexed(f'{ms}.{body}')}"},
         body,
         event_id="qp1",
         event_type="account.created",
@@ -486,15 +404,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         {"X-TFE-Notification-Signature": hexed(body, "sha512")},
         body,
         event_type="run:completed",
-    )
-    body = '{"resource":"messages","event":"created","data":{"id":"M1"}}'
-    ruled(
-        "webex",
-        "developer.webex.com/docs, Webhooks",
-        secret,
-        {"X-Spark-Signature": hexed(body, "sha1")},
-        body,
-        event_type="messages.created",
     )
     body = '{"events":[{"eventCategory":"INVOICE","eventType":"UPDATE"}]}'
     ruled(
