@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from connectors.addresses import AddressRefused
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError, Unreachable
 
 if TYPE_CHECKING:
@@ -76,9 +77,17 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, *, context: ssl.SSLContext | None, connections_max: int, ledger: str, ledger_days: int
+        self,
+        dsn: str,
+        *,
+        context: ssl.SSLContext | None,
+        connections_max: int,
+        ledger: str,
+        ledger_days: int,
+        allow_private: bool = False,
     ) -> None:
         self._dsn = dsn
+        self._allow_private = allow_private
         self._ssl: ssl.SSLContext | bool = context or False
         self._connections_max = connections_max
         self._ledger = quoted_table(ledger)
@@ -128,6 +137,7 @@ class Database:
                     timeout=CONNECT_S_MAX,
                     ssl=self._ssl,
                     init=_read_text,
+                    connect=self._connect,
                 )
                 try:
                     await self._make_ledger(pool)
@@ -137,6 +147,20 @@ class Database:
                 self._pool = pool
                 self._pruning = asyncio.create_task(self._keep_pruned())
             return self._pool
+
+    async def _connect(self, *arguments: Any, loop: asyncio.AbstractEventLoop, **options: Any) -> asyncpg.Connection:
+        import asyncpg
+
+        from connectors.guarded_loop import GuardedLoop  # aiohttp, which checking a routing table need not import
+
+        # The connection keeps this loop, and cancels queries over connections that it makes by it too.
+        guarded = GuardedLoop(loop, allow_private=self._allow_private)
+        try:
+            return await asyncpg.connect(*arguments, loop=guarded, **options)
+        except ValueError as error:
+            if isinstance(error, OSError):  # a certificate that is not trusted is both
+                raise
+            raise asyncpg.ClientConfigurationError("the address is not valid") from None
 
     async def _make_ledger(self, pool: asyncpg.Pool) -> None:
         import asyncpg
@@ -178,11 +202,17 @@ def error_of(error: Exception) -> CallError:
         if state.startswith("08") or state in ("57P01", "57P02", "57P03"):
             return Unreachable(text)
         return TransientError(text) if state.startswith(TRANSIENT) else PermanentError(text)
+    if isinstance(error, AddressRefused):
+        return Unreachable(str(error))
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unreachable(f"PostgreSQL's certificate is not trusted ({error.verify_message})")
+    if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
+        return Unreachable("PostgreSQL offers no TLS; tls: off is for a server without it")
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         return Unreachable(f"PostgreSQL could not be reached: {reason}")
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return CredentialsRefused("the address in the environment is none that PostgreSQL's drivers know")
     if isinstance(error, asyncpg.DataError | ValueError):
         return PermanentError("an argument does not fit the statement")
     return TransientError(f"the connection to PostgreSQL failed: {type(error).__name__}")

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError, Unreachable
+from connectors.kafka_connections import Connections, use
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
 STOP_S_MAX = 2.0
-LOOK_S_MAX = 5.0
+PART_OF_CALL = 0.8  # of a call's time: what takes longer is given up before the call is over, so that it says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Cluster:
     password: str | None = field(default=None, repr=False)
     record_bytes_max: int = 1_000_000
     timeout_s: float = 10.0
+    allow_private: bool = False
 
     def options(self) -> dict[str, Any]:
         """Return what each connection needs."""
@@ -47,6 +49,19 @@ class Cluster:
         """The addresses to begin with."""
         return [server.strip() for server in self.bootstrap_servers.split(",") if server.strip()]
 
+    def hosts(self) -> list[str]:
+        """Return the hosts of these addresses.
+
+        Raises:
+            ValueError: one is none.
+        """
+        from aiokafka.conn import collect_hosts
+
+        try:
+            return [host for host, _, _ in collect_hosts(self.servers, randomize=False)]
+        except (ValueError, IndexError):
+            raise ValueError("bootstrap_servers is not host:port, host:port …") from None
+
 
 class Producer:
     """Publishes records with acks of all in-sync replicas, through one idempotent producer.
@@ -58,8 +73,10 @@ class Producer:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._started: AIOKafkaProducer | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[AIOKafkaProducer] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
+        self._hosts = cluster.hosts()
+        self._connections = Connections(self._hosts, allow_private=cluster.allow_private)
 
     async def publish(
         self, topic: str, value: bytes | None, *, key: bytes | None, headers: Sequence[tuple[str, bytes]]
@@ -78,38 +95,58 @@ class Producer:
             except (asyncio.CancelledError, KafkaTimeoutError):
                 self._give_up(producer)
                 raise
+            except KafkaError:
+                if self._connections.refusal() is not None or producer._sender.sender_task.done():
+                    self._give_up(producer)  # it would not find its way back by itself
+                raise
         except (KafkaError, OSError, AssertionError) as error:
-            raise await self._error_of(error) from None
+            found = error_of(error)
+            raise (self._connections.refusal() or found if isinstance(found, TransientError) else found) from None
         return f"{written.topic}/{written.partition}/{written.offset}"
 
     async def close(self) -> None:
         """Stop the producer; a record that is not written within two seconds is left."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
         if self._started is not None:
             self._give_up(self._started)
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def _producer(self) -> AIOKafkaProducer:
+        if self._started is not None:
+            return self._started
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, if by nobody
+        return await asyncio.shield(self._starting)  # whoever comes meanwhile waits for the same, and learns the same
+
+    async def _start(self) -> AIOKafkaProducer:
         from aiokafka import AIOKafkaProducer
 
-        async with self._starting:
-            if self._started is None:
-                cluster = self._cluster
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=cluster.servers,
-                    client_id="headrace",
-                    acks="all",
-                    enable_idempotence=True,
-                    max_request_size=cluster.record_bytes_max,
-                    request_timeout_ms=int(cluster.timeout_s * 800),  # before the call is over: it then says why
-                    **cluster.options(),
-                )
-                try:
-                    await producer.start()
-                except BaseException:
-                    self._leave(producer)
-                    raise
-                self._started = producer
-            return self._started
+        cluster = self._cluster
+        within_s = cluster.timeout_s * PART_OF_CALL
+        producer = AIOKafkaProducer(
+            bootstrap_servers=cluster.servers,
+            client_id="headrace",
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=cluster.record_bytes_max,
+            request_timeout_ms=int(within_s * 1000),
+            **cluster.options(),
+        )
+        self._connections = Connections(self._hosts, allow_private=cluster.allow_private)
+        use(producer.client, self._connections.connect)
+        try:
+            async with asyncio.timeout(within_s):  # it waits for its id however long no broker can be worked with
+                await producer.start()
+        except BaseException:
+            self._leave(producer)
+            raise
+        finally:
+            self._starting = None
+        self._started = producer
+        return producer
 
     def _give_up(self, producer: AIOKafkaProducer) -> None:
         if self._started is producer:
@@ -120,31 +157,6 @@ class Producer:
         task = asyncio.create_task(_stop(producer))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
-
-    async def _error_of(self, error: BaseException) -> CallError:
-        from aiokafka.errors import KafkaConnectionError
-
-        if isinstance(error, KafkaConnectionError | OSError) and await self._is_refused():
-            return CredentialsRefused("the Kafka cluster refuses the user or the password")
-        return error_of(error)
-
-    async def _is_refused(self) -> bool:
-        """Return whether a broker refuses us: aiokafka itself says only that it is unable to bootstrap."""
-        if self._cluster.password is None:
-            return False
-        from aiokafka.conn import collect_hosts, create_conn
-        from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
-
-        for host, port, _ in collect_hosts(self._cluster.bootstrap_servers, randomize=False):
-            try:
-                async with asyncio.timeout(LOOK_S_MAX):
-                    connection = await create_conn(host, port, **self._cluster.options())
-                    connection.close()
-            except (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError):
-                return True
-            except Exception:  # noqa: S112  the next broker may say more
-                continue
-        return False
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

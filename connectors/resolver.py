@@ -49,16 +49,23 @@ class PublicResolver(AbstractResolver):
 
 
 async def connect(
-    host: str, port: int, *, allow_private: bool, resolver: AbstractResolver | None = None
+    host: str, port: int, *, allow_private: bool, written: bool = True, resolver: AbstractResolver | None = None
 ) -> socket.socket:
     """Return a socket that is connected to ``host``, by a protocol other than HTTP; the addresses are tried in turn.
 
+    A number that is not ``written`` by the operator, but named by a server, is checked as the address of a name is.
+
     Raises:
-        AddressRefused: the name leads to addresses that are not public, and that is not allowed.
+        AddressRefused: the host leads to addresses that are not public, and that is not allowed.
         OSError: no address can be connected to.
     """
     number = numeric_address(host) or (host if ":" in host else None)
     if number is not None:
+        if not (written or allow_private or is_public(number)):
+            raise AddressRefused(
+                f"a server names the address {number}, which is not public: "
+                "if that is meant, say allow_private: true at the destination"
+            )
         addresses = [number]
     else:
         public = PublicResolver(allow_private=allow_private, resolver=resolver)
@@ -66,7 +73,7 @@ async def connect(
     failure: OSError = OSError(errno.EHOSTUNREACH, f"{host} has no address")
     for address in addresses:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY by that
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (address, port))

@@ -29,15 +29,20 @@ def _find(path: str, info: ValidationInfo) -> str:
 TableFile = Annotated[str, AfterValidator(_find)]
 """A file that exists, by a path that is relative to the routing table."""
 
+AllowPrivate = Annotated[
+    bool,
+    Field(
+        description="Let the host be a name that leads to a private, loopback or link-local address. "
+        "An address written as a number needs no leave."
+    ),
+]
+"""Whether a destination may be reached at an address that is not public."""
+
 
 class WebSettings(DestinationSettings):
     """A destination that is called by HTTP, or whose connection is made as one for HTTP would be."""
 
-    allow_private: bool = Field(
-        False,
-        description="Let the host be a name that leads to a private, loopback or link-local address. "
-        "An address written as a number needs no leave.",
-    )
+    allow_private: AllowPrivate = False
     ca_file: TableFile | None = Field(
         None, description="A PEM file with the only authorities to trust; without it, the public ones."
     )

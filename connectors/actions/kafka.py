@@ -40,10 +40,15 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
 class KafkaSettings(DestinationSettings):
-    """A destination of connector ``kafka``: one cluster. Its addresses may be private: clusters are."""
+    """A destination of connector ``kafka``: one cluster."""
 
     bootstrap_servers: str = Field(pattern=r"^[A-Za-z0-9._:\[\], -]{1,1000}$", description="host:port, host:port …")
     tls: bool = False
+    allow_private: bool = Field(
+        False,
+        description="Let a broker's host be a name that leads to a private, loopback or link-local address, or such an "
+        "address itself that the cluster names for its brokers. A number in `bootstrap_servers` needs no leave.",
+    )
     ca_file: TableFile | None = Field(None, description="A PEM file with the only authorities to trust.")
     client_cert_env: EnvName | None = Field(None, description="Mutual TLS: the certificate (and chain), as PEM.")
     client_key_env: EnvName | None = Field(None, description="Mutual TLS: the certificate's key, as PEM.")
@@ -72,6 +77,7 @@ async def _open(settings: KafkaSettings, secrets: Mapping[str, str]) -> Producer
         password=secrets.get("password_env"),
         record_bytes_max=settings.record_bytes_max,
         timeout_s=settings.timeout_s,
+        allow_private=settings.allow_private,
     )
     return Producer(cluster)
 

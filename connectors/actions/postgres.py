@@ -5,7 +5,8 @@ Example::
     destinations:
       warehouse:
         connector: postgres
-        dsn_env: WAREHOUSE_DSN
+        dsn_env: WAREHOUSE_DSN      # postgresql://user:password@db.internal/shop
+        allow_private: true         # db.internal leads to an address that is not public
         statements:
           pay: UPDATE orders SET paid_at = $2 WHERE id = $1
     routes:
@@ -37,7 +38,7 @@ from connectors.connector import Call, Connector, DestinationSettings, EnvName, 
 from connectors.database import Database, quoted, quoted_table
 from connectors.errors import PermanentError
 from connectors.tls import Tls
-from connectors.web_settings import TableFile
+from connectors.web_settings import AllowPrivate, TableFile
 
 Table = Annotated[str, Field(pattern=r"^[^\x00.]{1,63}(\.[^\x00.]{1,63})?$")]
 Column = Annotated[str, Field(pattern=r"^[^\x00]{1,63}$")]
@@ -45,14 +46,12 @@ Row = Annotated[dict[Column, Any], Field(min_length=1, max_length=1000)]
 
 
 class PostgresSettings(DestinationSettings):
-    """A destination of connector ``postgres``: one database.
-
-    Its address comes from the environment, with the password, and may be a private one: databases are.
-    """
+    """A destination of connector ``postgres``: one database, whose address is in the environment, with the password."""
 
     dsn_env: EnvName = Field(description="postgresql://user:password@host:5432/database.")
     tls: Literal["verify", "off"] = Field("verify", description="off for a server without TLS, or a Unix socket.")
     ca_file: TableFile | None = Field(None, description="A PEM file with the only authorities to trust.")
+    allow_private: AllowPrivate = False
     concurrency: int = Field(5, ge=1, le=1000, description="Calls in flight and connections, per worker.")
     statements: dict[str, str] = Field(
         default={},
@@ -67,6 +66,7 @@ async def _open(settings: PostgresSettings, secrets: Mapping[str, str]) -> Datab
     return Database(
         secrets["dsn_env"],
         context=Tls(settings.ca_file).context() if settings.tls == "verify" else None,
+        allow_private=settings.allow_private,
         connections_max=settings.concurrency,
         ledger=settings.ledger,
         ledger_days=settings.ledger_days,

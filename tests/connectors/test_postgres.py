@@ -1,22 +1,17 @@
 """Rows in a real PostgreSQL, started by the test in a directory of its own."""
 
 import asyncio
-import contextlib
 import os
-import pwd
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from connectors.errors import CredentialsRefused, PermanentError, TransientError
-from tests.receiver import free_port
+from tests.connectors.postgres_server import PASSWORD, Postgres
 from tests.tools import find_postgres
 
-PASSWORD = "planted-password"
 TABLES = """
 CREATE SCHEMA store;
 CREATE TYPE state AS ENUM ('new', 'paid');
@@ -28,62 +23,6 @@ CREATE TABLE store."Odd ""name" (id int PRIMARY KEY, "a ""b;--" text);
 CREATE TABLE counters (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
 INSERT INTO counters VALUES (1, 0);
 """
-
-
-class Postgres:
-    """A server of its own, run by an ordinary user: PostgreSQL refuses to be root's."""
-
-    def __init__(self, programs, folder):
-        self.programs, self.folder, self.port = programs, folder, free_port()
-        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        if self.user is not None:
-            os.chown(folder, self.user.pw_uid, self.user.pw_gid)
-        (folder / "password").write_text(PASSWORD)
-        (folder / "password").chmod(0o644)
-        self.run("initdb", "-D", str(folder / "data"), "-U", "shop", "-A", "scram-sha-256", "--no-sync",
-                 "--pwfile", str(folder / "password"))  # fmt: skip
-
-    @property
-    def options(self):
-        return {} if self.user is None else {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
-
-    def run(self, program, *arguments):
-        subprocess.run(
-            [self.programs / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self.options
-        )
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder,
-             "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=20"],
-            cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.options,
-        )  # fmt: skip
-
-    async def restart(self):
-        """Start it again after a kill: it refuses while children of the old one, which see that and end, are there."""
-        async with asyncio.timeout(60):
-            while True:
-                self.process.wait()
-                self.start()
-                with contextlib.suppress(TimeoutError):
-                    return await (await self.connect(within_s=5)).close()
-                self.process.kill()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.send_signal(signal.SIGINT)  # ends at once, what is under way is rolled back
-        self.process.wait(60)
-
-    def dsn(self, user="shop", password=PASSWORD, database="postgres"):
-        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
-
-    async def connect(self, within_s=60):
-        async with asyncio.timeout(within_s):
-            while True:
-                try:
-                    return await asyncpg.connect(self.dsn())
-                except (OSError, asyncpg.CannotConnectNowError):
-                    await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -3,73 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from prometheus_client import CollectorRegistry
 
-from connectors.destination import Destination, Settled
 from connectors.errors import PermanentError, TransientError
-from connectors.metrics import ConnectorMetrics
-from connectors.registry import load_connector
 from tests.harness import KafkaForTests
+from tests.integration.kafka_destination import Open, make_topic, publish, read
 
 pytestmark = pytest.mark.integration
-
-Open = Callable[..., Awaitable[Destination]]
-
-
-@pytest.fixture
-async def open_kafka() -> AsyncIterator[Open]:
-    opened = []
-
-    async def open_it(broker: KafkaForTests, **keys: Any) -> Destination:
-        connector = load_connector("kafka")
-        own = {"connector": "kafka", "bootstrap_servers": broker.bootstrap_servers, "retry": {"attempts": 1}, **keys}
-        settings = connector.settings_model.model_validate(own)
-        metrics = ConnectorMetrics(CollectorRegistry())
-        destination = Destination("shop", settings, connector, secrets={}, metrics=metrics)
-        await destination.start()
-        opened.append(destination)
-        return destination
-
-    yield open_it
-    for destination in opened:
-        await destination.close()
-
-
-async def publish(destination: Destination, number: int = 1, **parameters: Any) -> Settled:
-    async def go() -> None:
-        pass
-
-    return await destination.call("publish", parameters, idempotency_key=f"{number:064x}", before_attempt=go)
-
-
-async def read(broker: KafkaForTests, topic: str, count: int) -> list[Any]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        records = []
-        async with asyncio.timeout(60):
-            while len(records) < count:
-                records.append(await consumer.getone())
-        return records
-    finally:
-        await consumer.stop()
-
-
-async def make_topic(broker: KafkaForTests) -> str:
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-
-    settings = broker.settings()
-    topic = f"{settings.topic_prefix}shop.orders"
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap_servers)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1)])
-    await admin.close()
-    return topic
 
 
 async def test_it_publishes_json_text_bytes_and_tombstones(kafka: KafkaForTests, open_kafka: Open) -> None:

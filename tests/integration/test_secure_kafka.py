@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from tests.secure_kafka import PASSWORD, SCRAM_PASSWORD, STRANGER, SecureKafka
 AT_ONCE_S = 25.0  # a process that starts on a busy machine, and one look at the broker
 
 pytestmark = pytest.mark.xdist_group("secure-kafka")  # its costly fixture is made once
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    """One for all tests here: each has topics of its own."""
-    broker = SecureKafka(tmp_path_factory.mktemp("secure-kafka"))
-    asyncio.run(broker.start())
-    yield broker
-    asyncio.run(broker.stop())
 
 
 class SecureScenario(Scenario):
