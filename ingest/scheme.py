@@ -181,6 +181,19 @@ class Scheme:
     content_type: str
     _module: ModuleType
 
+    @property
+    def repeated_s(self) -> int:
+        """For how long a request may come again, from the provider or from whom has captured it, and be accepted.
+
+        What is remembered for less would be carried out twice: of the provider because it sends an event again, of the
+        captured one because its signed timestamp is still fresh. (By as much as the provider's clock is ahead of this
+        one, it stays fresh for longer.) A scheme whose options have a ``dedup_ttl`` gives 0: its later events have
+        the same body, so that nothing tells them from a repeat.
+        """
+        if "dedup_ttl" in self.options_model.model_fields:
+            return 0
+        return max(self.retry_window_s, self.timestamp_tolerance_s or 0)
+
     def verify(self, options: BaseModel | None = None) -> Callable[..., None]:
         """Return ``verify(request, *, secret, now_s)`` for these options; with `needs` it takes ``document`` too."""
         return self._bound("verify", options)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 from ingest.public_url import PublicUrl
 from ingest.rate import parse_rate
-from ingest.scheme import EnvName, load_scheme
+from ingest.scheme import EnvName, Scheme, load_scheme
 from streams.expression import Expression, Template, has_expression
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -65,11 +65,11 @@ class SourceSettings(BaseModel):
 
     @property
     def dedup_ttl_s(self) -> int:
-        """For how long an id is remembered: without a word of the table's own, as long as the provider sends again."""
+        """For how long an id is remembered: without a word of the table's own, as long as it may come again."""
         ttl_s = parse_duration_s(self.dedup_ttl)
         if "dedup_ttl" in self.model_fields_set:
             return ttl_s
-        return max(ttl_s, load_scheme(self.scheme_name).retry_window_s)
+        return max(ttl_s, load_scheme(self.scheme_name).repeated_s)
 
     @property
     def secret_envs(self) -> list[str]:
@@ -87,10 +87,9 @@ class SourceSettings(BaseModel):
     @field_validator("dedup_ttl")
     @classmethod
     def _check_duration(cls, value: str | int) -> str | int:
-        ttl_s = parse_duration_s(value)
-        window_s = load_scheme(cls.scheme_name).retry_window_s
-        if ttl_s < window_s:
-            raise ValueError(f"shorter than the {window_s} s in which the provider may send an event again")
+        ttl_s, scheme = parse_duration_s(value), load_scheme(cls.scheme_name)
+        if ttl_s < scheme.repeated_s:
+            raise ValueError(f"shorter than the {scheme.repeated_s} s in which {_who_repeats(scheme)}")
         return value
 
     @field_validator("rate")
@@ -156,3 +155,9 @@ def compile_text(source: str) -> Callable[[Mapping[str, object]], object]:
     if has_expression(source):
         return cast(Callable[[Mapping[str, object]], object], Template(source, names=ID_NAMES).render)
     return Expression(source, names=ID_NAMES).evaluate
+
+
+def _who_repeats(scheme: Scheme) -> str:
+    if scheme.repeated_s == scheme.retry_window_s:
+        return "the provider may send an event again"
+    return "a request is accepted, so that a captured one would be carried out again"

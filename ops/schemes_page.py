@@ -31,10 +31,11 @@ by Svix (Clerk, Resend, Brex, Supabase and many more), `hmac` an HMAC of the bod
 - **id**: what makes two deliveries the same event. *signed* says that the signature covers it; otherwise id and body
   decide together. Without an id the SHA-256 of the body is it.
 - **sent again**: for how long the provider repeats an event that was not answered with 2xx, as far as its documentation
-  says; `dedup_ttl` may not be shorter. `?`: not said.
+  says; `dedup_ttl` may not be shorter, nor shorter than *time*. `?`: not said.
 - **answer**: how long the provider waits, if it says so.
-- **time**: how old or early a signed request may be. `-`: no time is signed, so that a captured request stays valid;
-  sent again as it is, it is dropped as a duplicate.
+- **time**: how old or early a signed request may be; longer than *sent again* where the provider may send it again with
+  its first timestamp. `-`: no time is signed, so that a captured request stays valid. Sent again as it is, it is
+  dropped as a duplicate for as long as `dedup_ttl`.
 - **proved by**: where the [test vectors](../../tests/ingest/vectors/README.md) are from. *published*: the documentation
   of the provider, the tests of its library, or an RFC. *recorded*: sent by the provider, and kept in the tests of
   somebody's library. *library*: made or accepted by the library, command line, server or sample of the provider, or the

@@ -13,7 +13,7 @@ from ingest.scheme import Handshake, Identity
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
 
 KEPT_HEADERS = ()
-RETRY_WINDOW_S = 24 * 3600  # then the webhook is deleted
+RETRY_WINDOW_S = 24 * 3600  # "up to 24 hours before giving up"
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "", False

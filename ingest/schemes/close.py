@@ -15,14 +15,15 @@ from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, requ
 KEPT_HEADERS = ("close-sig-timestamp",)
 RETRY_WINDOW_S = 72 * 3600
 ANSWER_WITHIN_S = 30
-TIMESTAMP_TOLERANCE_S = 72 * 3600  # as long: whether a retry is signed anew is not said, and the id is signed
+# An hour more: Close does not say whether a retry is signed anew, and the signed id is remembered.
+TIMESTAMP_TOLERANCE_S = 73 * 3600
 ID_AT, TYPE_AT, SIGNED_ID = "body.event.id", "object_type and action of body.event", True
 ID_FIELD = "event.id"
 SAMPLE = {"subscription_id": "whsub_1", "event": {"object_type": "lead", "action": "updated", "lead_id": "lead_1"}}
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
-    """Return only if Close signed this request within three days of now.
+    """Return only if Close signed this request within three days and an hour of now.
 
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.

@@ -1,8 +1,9 @@
 """Dropbox: ``X-Dropbox-Signature: <hex HMAC-SHA256 of the raw body>``, with the app's secret.
 
-Source: dropbox.com/developers/reference/webhooks. The address is checked by a GET whose ``challenge`` is given back. A
-notification says whose files changed and no more, so that later ones have the same body and no id: only what comes
-within a second of the same is a duplicate. One too many lists the changes once more; one too few would miss a change.
+Source: dropbox.com/developers/reference/webhooks, and its earlier "Webhooks documentation" for the retries. The address
+is checked by a GET whose ``challenge`` is given back. A notification says whose files changed and no more: no id, and
+the body of later ones is the same, so that a repeat cannot be told from news. Only what comes within a second of the
+same is a duplicate: one too many lists the changes once more, one too few would miss a change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ingest.scheme import Handshake, Identity, SchemeOptions, challenge_answer
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
 
 KEPT_HEADERS = ()
-RETRY_WINDOW_S = 0  # the documentation names none
+RETRY_WINDOW_S = 600  # "over the course of about ten minutes"; dedup_ttl is shorter all the same
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "", False
@@ -26,7 +27,8 @@ class Options(SchemeOptions):
     """The scheme's keys of a source."""
 
     dedup_ttl: Annotated[
-        str | int, Field(description="For how long a body is remembered: later notifications have the same one.")
+        str | int,
+        Field(description="For how long a body is remembered: later notifications have the same one, as have repeats."),
     ] = "1s"
 
 

@@ -9,7 +9,7 @@ from ingest.scheme import Identity, text_field
 from ingest.signature import SignedRequest, hmac_hex, require_equal
 
 KEPT_HEADERS = ()
-RETRY_WINDOW_S = 2 * 3600  # once after a minute; one that is answered 429 for two hours
+RETRY_WINDOW_S = 2 * 3600  # one that is answered 429, after pauses of one minute to two hours; others once
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.topic", True

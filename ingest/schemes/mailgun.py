@@ -1,8 +1,9 @@
 """Mailgun: within the body, ``timestamp``, ``token`` and ``signature``, the hex HMAC-SHA256 of the first two.
 
-Source: documentation.mailgun.com, "Securing webhooks" and "Webhooks"; help.mailgun.com, "Webhooks". In JSON they are in
-``signature``, in what a route forwards (a form, or multipart with attachments) they are fields. Nothing but timestamp
-and token is signed: the token is the event's id, so that a captured one with another body is dropped as a duplicate.
+Source: documentation.mailgun.com, "Securing webhooks" and "Automatic Retries"; help.mailgun.com, "Webhooks". In JSON
+they are in ``signature``, in what a route forwards (a form, or multipart with attachments) they are fields. Nothing but
+timestamp and token is signed: the token is the event's id, so that a captured one with another body is dropped as a
+duplicate.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from ingest.scheme import Identity, Signed
 from ingest.signature import InvalidSignature, SignedRequest, hmac_sha256_hex, require_equal, require_fresh
 
 KEPT_HEADERS = ()
-RETRY_WINDOW_S = 9 * 3600  # after 10, 10, 15 and 30 minutes, one, two and four hours: 485 minutes, and the attempts
+RETRY_WINDOW_S = 9 * 3600  # "during 8 hours", the last after a pause of four
 ANSWER_WITHIN_S = None
-# As long as Mailgun sends again: it does not say whether a retry is signed anew, and the signed token is the id.
-TIMESTAMP_TOLERANCE_S = 9 * 3600
+# An hour more: Mailgun does not say whether a retry is signed anew, and the signed token, its id, is remembered.
+TIMESTAMP_TOLERANCE_S = 10 * 3600
 ID_AT, TYPE_AT, SIGNED_ID = "body.signature.token, or the field token", "body.event-data.event", True
 SIGNS_BODY = False
 ID_FIELD = "signature.token"
@@ -25,7 +26,7 @@ SAMPLE = {"event-data": {"event": "delivered", "id": "CPgfbmQMTCKtHW6uIWtuVe", "
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
-    """Return only if Mailgun signed this timestamp and token, within nine hours of now.
+    """Return only if Mailgun signed this timestamp and token, within ten hours of now.
 
     Raises:
         InvalidSignature: the body cannot be read, or a field is missing, repeated, malformed or stale, or does not

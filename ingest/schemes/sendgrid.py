@@ -20,15 +20,16 @@ from ingest.signature import SignedRequest, require_fresh
 KEPT_HEADERS = ("x-twilio-email-event-webhook-timestamp",)
 RETRY_WINDOW_S = 24 * 3600
 ANSWER_WITHIN_S = None
-# As long as SendGrid sends again: it does not say whether a retry is signed anew, and the events' ids are signed.
-TIMESTAMP_TOLERANCE_S = 24 * 3600
+# SendGrid does not say whether a retry is signed anew, and repeats came after 29 hours (github.com/sendgrid/docs, issue
+# 2933); the events' signed ids are remembered.
+TIMESTAMP_TOLERANCE_S = 36 * 3600
 ID_AT, TYPE_AT, SIGNED_ID = "body[].sg_event_id", "body[].event", True
 ID_FIELD = "0.sg_event_id"
 SAMPLE = [{"email": "ada@example.com", "event": "delivered", "sg_message_id": "14c5d75ce93", "timestamp": 1700000000}]
 
 
 def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
-    """Return only if SendGrid signed this request within a day of now.
+    """Return only if SendGrid signed this request within a day and a half of now.
 
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.

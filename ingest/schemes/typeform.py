@@ -9,7 +9,7 @@ from ingest.scheme import Identity, text_field
 from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
 
 KEPT_HEADERS = ()
-RETRY_WINDOW_S = 24 * 3600  # every few minutes for up to ten hours, and by hand
+RETRY_WINDOW_S = 24 * 3600  # every few minutes for ten hours, or seven times within eleven; and by hand
 ANSWER_WITHIN_S = 30
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.event_id", "body.event_type", True

@@ -161,13 +161,38 @@ def test_a_mistake_in_a_source_is_named(scheme: str, keys: dict[str, object], te
 
 
 @pytest.mark.parametrize("name", scheme_names())
-def test_an_id_is_remembered_for_as_long_as_the_provider_repeats(name: str) -> None:
-    window_s = load_scheme(name).retry_window_s
-    its_own = "dedup_ttl" in load_scheme(name).options_model.model_fields  # as where later events have the same body
-    assert make_source(name).settings.dedup_ttl_s >= max(0 if its_own else 7 * 86400, window_s)
-    if window_s > 1:
-        with pytest.raises(ValidationError, match=f"shorter than the {window_s} s"):
-            make_source(name, dedup_ttl=f"{window_s - 1}s")
+def test_an_id_is_remembered_for_as_long_as_a_request_may_come_again(name: str) -> None:
+    scheme = load_scheme(name)
+    if "dedup_ttl" in scheme.options_model.model_fields:  # its own, where later events have the same body
+        assert make_source(name, dedup_ttl="1s").settings.dedup_ttl_s == 1
+        return
+    repeated_s = max(scheme.retry_window_s, scheme.timestamp_tolerance_s or 0)
+    assert make_source(name).settings.dedup_ttl_s >= max(7 * 86400, repeated_s)
+    assert make_source(name, dedup_ttl=max(repeated_s, 1)).settings.dedup_ttl_s == max(repeated_s, 1)
+    if repeated_s > 1:
+        with pytest.raises(ValidationError, match=f"shorter than the {repeated_s} s"):
+            make_source(name, dedup_ttl=f"{repeated_s - 1}s")
+
+
+@pytest.mark.parametrize(
+    ("name", "ttl_s", "text"),
+    [
+        ("github", 3 * 86400 - 1, "259200 s in which the provider may send an event again"),
+        ("elevenlabs", 1799, "1800 s in which a request is accepted, so that a captured one"),
+        ("zoom", 150 * 60, "12600 s in which a request is accepted, so that a captured one"),
+    ],
+)
+def test_who_would_be_carried_out_twice_is_named(name: str, ttl_s: int, text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        make_source(name, dedup_ttl=ttl_s)
+
+
+@pytest.mark.parametrize("name", scheme_names())
+def test_the_last_retry_of_a_provider_that_may_sign_once_is_not_stale(name: str) -> None:
+    """A tolerance is either that of requests that are signed anew, or has room for the last retry and its delay."""
+    window_s, tolerance_s = load_scheme(name).retry_window_s, load_scheme(name).timestamp_tolerance_s
+    if window_s and tolerance_s is not None and tolerance_s >= window_s:
+        assert tolerance_s >= min(window_s + 3600, 2 * window_s)
 
 
 def test_a_source_has_its_defaults() -> None:
