@@ -178,7 +178,7 @@ def test_an_id_is_remembered_for_as_long_as_a_request_may_come_again(name: str) 
     ("name", "ttl_s", "text"),
     [
         ("github", 3 * 86400 - 1, "259200 s in which the provider may send an event again"),
-        ("elevenlabs", 1799, "1800 s in which a request is accepted, so that a captured one"),
+        ("front", 299, "300 s in which a request is accepted, so that a captured one"),
         ("zoom", 150 * 60, "12600 s in which a request is accepted, so that a captured one"),
     ],
 )
