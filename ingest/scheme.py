@@ -9,7 +9,8 @@ Such a module has a docstring that says how the provider signs, and:
   more than headers is added; raises `CannotSign` where the secret only verifies;
 - ``KEPT_HEADERS``, lower-case names that are kept with the event;
 - ``RETRY_WINDOW_S``, for how long the provider sends an event again (0: unknown), ``ANSWER_WITHIN_S``, how long it
-  waits for the answer, ``TIMESTAMP_TOLERANCE_S``, how old or early a request may be (both ``None``: unknown, none);
+  waits for the answer, ``TIMESTAMP_TOLERANCE_S``, how old or early a request may be (both ``None``: unknown, none); a
+  source's ``dedup_ttl`` may be shorter neither than the first nor than the last;
 - ``ID_AT`` and ``TYPE_AT``, where the id and type stand, such as ``body.id`` (``""``: nowhere), and ``SIGNED_ID``,
   whether the signature covers that id.
 

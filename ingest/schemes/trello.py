@@ -1,7 +1,8 @@
 """Trello: ``X-Trello-Webhook: <base64 HMAC-SHA1 of raw body and callback address>``, with the app's secret.
 
-Source: developer.atlassian.com/cloud/trello/guides/rest-api/webhooks, "Webhook signatures". The address is the one of
-the webhook, to the letter; Trello first asks for its HEAD.
+Source: developer.atlassian.com/cloud/trello/guides/rest-api/webhooks, "Webhook signatures"; that the body is signed as
+it is whatever its characters, github.com/trello-archive/api-docs, pull request 26. The address is the one of the
+webhook, to the letter; Trello first asks for its HEAD.
 """
 
 from __future__ import annotations
