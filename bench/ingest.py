@@ -1,9 +1,11 @@
 """How fast one ingest process accepts signed events, each answered after all in-sync replicas have it.
 
-    bench/ingest [--events 40000] [--connections 64] [--processes 1 2] [--overload 2000]
+    bench/ingest [--events 40000] [--connections 64] [--processes 1 2] [--overload 2000] [--large-bytes 100000]
 
-Each number of processes is measured in the same run, with ``--connections`` and then with ``--overload`` connections:
-what is beyond the capacity is answered 503, and the rest in time.
+Each number of processes is measured in the same run: with ``--connections``; with ``--overload`` connections, where
+what is beyond the capacity is answered 503 and the rest in time; and with gzipped bodies of ``--large-bytes`` of JSON.
+With small bodies one process, this load and the broker fill two cores, so more processes accept no more there; large
+ones cost ingest most, and show what another process brings.
 
 Compared to: aiohttp alone, which answers the same requests with 200 and does nothing, in one process.
 """
@@ -29,9 +31,12 @@ TABLE: dict[str, Any] = {
 }
 
 
-async def load(port: int, events: int, connections: int) -> dict[str, Any]:
+SMALL_BYTES = 1200
+
+
+async def load(port: int, events: int, connections: int, json_bytes: int = SMALL_BYTES) -> dict[str, Any]:
     """Return what `bench.load`, in a process of its own, measures."""
-    arguments = [str(number) for number in (port, events, connections)]
+    arguments = [str(number) for number in (port, events, connections, json_bytes)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.load", *arguments, stdout=asyncio.subprocess.PIPE
     )
@@ -66,7 +71,10 @@ async def measure(stand: stands.Stand, processes: int, arguments: argparse.Names
     before = stands.usage(ingest.pid)
     figures = await load(port, arguments.events, arguments.connections)
     used = stands.usage(ingest.pid)
+    late = await accepted_late(admin_port)
     over = await load(port, arguments.events, arguments.overload)
+    late = await accepted_late(admin_port) - late
+    large = await load(port, arguments.events // 10, arguments.connections, arguments.large_bytes)
     ingest.terminate()
     ingest.wait()
     name = f"{processes} process{'es' if processes > 1 else ''}"
@@ -81,7 +89,17 @@ async def measure(stand: stands.Stand, processes: int, arguments: argparse.Names
         f"{name}, {arguments.overload} connections: p50 ms": over["p50_ms"],
         f"{name}, {arguments.overload} connections: p99 ms": over["p99_ms"],
         f"{name}, {arguments.overload} connections: 503": over["statuses"].get("503", 0),
+        f"{name}, {arguments.overload} connections: accepted after more than 200 ms, by its own clock": late,
+        f"{name}, {arguments.large_bytes} bytes of JSON: accepted a second": large["per_s"],
     }
+
+
+async def accepted_late(admin_port: int) -> int:
+    """Return how many events were accepted after more than 200 ms since their heads came."""
+    samples = await stands.metrics(admin_port)
+    accepted = 'headrace_ingest_requests_total{outcome="accepted",source="github"}'
+    in_time = 'headrace_ingest_valid_posts_in_time_total{source="github"}'
+    return int(samples[accepted] - samples[in_time])
 
 
 def parse() -> argparse.Namespace:
@@ -91,6 +109,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--overload", type=int, default=2000)
+    parser.add_argument("--large-bytes", type=int, default=100_000)
     return parser.parse_args()
 
 

@@ -1,14 +1,16 @@
 """Posts signed GitHub events over kept-alive connections as fast as they are answered; prints one line of JSON.
 
-    python -m bench.load PORT REQUESTS CONNECTIONS
+    python -m bench.load PORT REQUESTS CONNECTIONS JSON_BYTES
 
-What is answered 503 counts as a status alone, and its connection pauses for 100 ms. The requests are made and signed
-before the clock starts, so that the figures are the server's.
+A body of more than a few KB is gzipped, so that it costs the server far more than this process. What is answered 503
+counts as a status alone, and its connection posts again at once. The requests are made and signed before the clock
+starts, so that the figures are the server's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import json
@@ -22,18 +24,23 @@ import uvloop
 from bench.stand import SECRET
 from headrace.process import allow_connections
 
-PADDING = "x" * 1100
-RETRY_S = 0.1
+GZIP_BYTES_MIN = 4096
 
 
-def signed_request() -> bytes:
-    """Return a whole HTTP request of about 1.2 KB."""
-    body = json.dumps({"id": uuid.uuid4().hex, "action": "opened", "text": PADDING}).encode()
+def signed_request(json_bytes: int) -> bytes:
+    """Return a whole HTTP request."""
+    item = {"name": "some name", "number": 12.5, "flags": [True, False, None]}
+    items = [item] * (json_bytes // len(json.dumps(item)))
+    body = json.dumps({"id": uuid.uuid4().hex, "action": "opened", "items": items}).encode()
+    gzipped = json_bytes >= GZIP_BYTES_MIN
+    if gzipped:
+        body = gzip.compress(body, 1)
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
     head = (
         "POST /webhook/github HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: GitHub-Hookshot/1\r\nAccept: */*\r\n"
         f"Content-Type: application/json\r\nX-GitHub-Event: push\r\nX-GitHub-Delivery: {uuid.uuid4()}\r\n"
-        f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(body)}\r\n"
+        f"{'Content-Encoding: gzip' if gzipped else 'Accept-Language: en'}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -49,17 +56,15 @@ async def post_all(port: int, requests: list[bytes], latencies_s: list[float], s
         await reader.readexactly(length)
         status = int(head[9:12])
         statuses[status] += 1
-        if status == 503:
-            await asyncio.sleep(RETRY_S)  # a refusal is quick: it must not make the answers look so
-        else:
+        if status != 503:  # a refusal is quick: it must not make the answers look so
             latencies_s.append(time.perf_counter() - started_s)
     writer.close()
 
 
-async def main(port: int, count: int, connections: int) -> None:
+async def main(port: int, count: int, connections: int, json_bytes: int) -> None:
     """Post, and print the figures."""
     allow_connections()
-    shares = [[signed_request() for _ in range(count // connections)] for _ in range(connections)]
+    shares = [[signed_request(json_bytes) for _ in range(count // connections)] for _ in range(connections)]
     latencies_s: list[float] = []
     statuses: Counter[int] = Counter()
     started_s = time.perf_counter()
@@ -76,4 +81,4 @@ async def main(port: int, count: int, connections: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(*(int(argument) for argument in sys.argv[1:4])))
+    uvloop.run(main(*(int(argument) for argument in sys.argv[1:5])))

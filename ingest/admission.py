@@ -2,8 +2,11 @@
 
 Beyond that it answers 503 at once, which is a part of the work. A fixed number cannot be right: a quick machine
 serves a thousand in 100 ms, a busy one needs a second. So the limit follows what is measured, as in CoDel (RFC 8289)
-and Netflix's concurrency-limits: when the quickest request of an interval waited too long, there is a standing queue,
+and Netflix's concurrency-limits: when half of an interval's requests waited too long, there is a standing queue,
 and the limit falls; while it is used and there is none, it rises.
+
+CoDel judges by the quickest. Here many are answered together, by one acknowledgement of Kafka, and those that came last
+before it hide how long the others waited.
 
 Weakness: what waits in the kernel, before the request is read, is seen only as the lag of the event loop.
 """
@@ -11,6 +14,7 @@ Weakness: what waits in the kernel, before the request is read, is seen only as 
 from __future__ import annotations
 
 import math
+import statistics
 
 TARGET_S = 0.1  # half of the 200 ms that a producer should wait: the other half is for what is not measured here
 INTERVAL_S = 0.1  # between two judgements, as in CoDel: longer than an ordinary answer takes
@@ -30,7 +34,7 @@ class Admission:
         self._in_flight_max = in_flight_max
         self._limit = float(min(START, in_flight_max))
         self._floor = min(FLOOR, in_flight_max)
-        self._quickest_s = math.inf
+        self._durations_s: list[float] = []
         self._peak = 0
         self._lag_s = 0.0
         self._base_s = 0.0  # what Kafka itself takes, as measured at the floor; 0 until it is slow
@@ -47,22 +51,23 @@ class Admission:
 
     def accepted(self, duration_s: float) -> None:
         """Note how long an accepted event took. Refusals are quick and say nothing of the queue."""
-        self._quickest_s = min(self._quickest_s, duration_s)
+        self._durations_s.append(duration_s)
 
     def judge(self, lag_s: float) -> None:
         """Set the limit anew; call it once in each `INTERVAL_S`. ``lag_s`` is how late the event loop woke up."""
-        quickest_s, self._quickest_s = self._quickest_s, math.inf
+        usual_s = statistics.median(self._durations_s) if self._durations_s else math.inf
+        self._durations_s.clear()
         peak, self._peak = self._peak, 0
         standing_lag_s, self._lag_s = min(lag_s, self._lag_s), lag_s  # one late wake-up is no queue
-        answered = math.isfinite(quickest_s)
-        waited_s = standing_lag_s + (quickest_s - self._base_s if answered else 0.0)
+        answered = math.isfinite(usual_s)
+        waited_s = standing_lag_s + (usual_s - self._base_s if answered else 0.0)
         if waited_s <= TARGET_S:
             if 2 * peak >= self.limit:  # else it would rise untried, and let all of a sudden wave in
                 self._limit = min(self._limit * RISE, float(self._in_flight_max))
-            self._base_s = min(self._base_s, quickest_s)
+            self._base_s = min(self._base_s, usual_s)
             return
         if answered and self.limit <= self._floor:
-            self._base_s = quickest_s
+            self._base_s = usual_s
         elif peak <= self._floor:
             return
         fall = min(FALL_MAX, max(FALL_MIN, TARGET_S / waited_s))

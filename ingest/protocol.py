@@ -13,7 +13,10 @@ from aiohttp import web
 
 from ingest.connections import Connections
 
-BACKLOG = 1024
+BACKLOG = 4096
+# libuv accepts one connection of a socket in each pass of the loop, and a pass of an overload takes milliseconds: the
+# last of 2,000 new connections was read after more than four seconds. So the loop has the socket several times.
+ACCEPTED_PER_PASS = 8
 _HEAD_TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nServer: headrace\r\nConnection: close\r\n"
     b'Content-Length: 86\r\n\r\n{"error":"request_timeout","detail":"The head of the request did not arrive in time."}'
@@ -127,15 +130,16 @@ async def listening(
     )
     runner = web.ServerRunner(server, shutdown_timeout=0.5)
     await runner.setup()
-    site = web.SockSite(runner, sock, backlog=BACKLOG)
-    await site.start()
+    sites = [web.SockSite(runner, sock.dup(), backlog=BACKLOG) for _ in range(ACCEPTED_PER_PASS)]
+    for site in sites:
+        await site.start()
     try:
         yield
     finally:
-        queue = sock.dup()  # keeps the socket's queue while nobody accepts from it
-        with contextlib.suppress(RuntimeError):
-            await site.stop()
-        await _accept_queued(queue, server)
+        for site in sites:
+            with contextlib.suppress(RuntimeError):
+                await site.stop()
+        await _accept_queued(sock, server)  # which kept the queue while nobody accepts from it
         await asyncio.shield(drain())
         await runner.cleanup()
 

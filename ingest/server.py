@@ -25,6 +25,7 @@ from ingest.connections import Connections
 from ingest.documents import Documents, fetch_https
 from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
 from ingest.protocol import listening
+from ingest.refused import Refused
 from ingest.sources import Source
 from streams.tracing import TRACEPARENT, Tracing, valid_traceparent
 
@@ -94,6 +95,7 @@ class IngestServer:
         )
         self.connections = Connections(count_max=self.limits.connections_max, head_timeout_s=self.limits.head_timeout_s)
         self._admission = Admission(self.limits.in_flight_max)
+        self._refused = Refused()
         self._unanswered = 0  # in flight, or their bodies are still coming
         self._draining = False
         self._peaks: list[int] = []
@@ -141,7 +143,10 @@ class IngestServer:
         duration_s = self._monotonic_s() - started_s
         self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, duration_s)
         # Without the end of this body the next request on this connection cannot be found.
-        return _response(answer, close=self._draining or not request.content.is_eof())
+        close = self._draining or not request.content.is_eof()
+        if answer is BUSY and not close and request.transport is not None:
+            self._refused.rest(request.transport)
+        return _response(answer, close=close)
 
     async def _answer_traced(self, source: Source | None, request: web.BaseRequest) -> Answer:
         """Answer within a span. Whoever posts may name any trace: it is followed only where producers are trusted."""

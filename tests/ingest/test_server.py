@@ -19,7 +19,7 @@ from ingest.accept import Unavailable
 from ingest.metrics import IngestMetrics
 from ingest.server import IngestServer, Limits
 from streams.event import Event, Receipt
-from tests.harness import github_headers
+from tests.harness import eventually, github_headers
 from tests.ingest.conftest import make_source
 
 SECRET = "a secret"
@@ -285,6 +285,32 @@ async def test_beyond_the_limit_in_flight_the_answer_is_503() -> None:
         assert ratio == 1
         gate.set()
         assert [status for status, _, _ in await asyncio.gather(*waiting)] == [200, 200]
+
+
+async def test_a_refused_connection_rests_while_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+    async with serving(Limits(in_flight_max=1), lambda _: gate.wait()) as port:
+        waiting = asyncio.create_task(port.raw(post(b"{}")))
+        await eventually(lambda: port.server.in_flight == 1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(post(b"{}"))
+        assert_error(await read_answer(reader), 503, "unavailable")  # its rest is short: the next one is answered
+        writer.write(post(b"{}"))
+        assert_error(await read_answer(reader), 503, "unavailable")
+        monkeypatch.setattr("ingest.refused.REST_MIN_S", 60.0)
+        monkeypatch.setattr("ingest.refused.REST_MAX_S", 60.0)
+        writer.write(post(b"{}"))
+        assert_error(await read_answer(reader), 503, "unavailable")
+        gate.set()
+        assert (await waiting)[0] == 200
+        writer.write(post(b"{}"))
+        for _ in range(5):
+            assert (await port.raw(post(b"{}")))[0] == 200
+        accepted = {"source": "github", "outcome": "accepted"}
+        assert (
+            port.registry.get_sample_value("headrace_ingest_requests_total", accepted) == 6
+        )  # the seventh is not read
+        writer.close()
 
 
 async def test_the_bytes_in_flight_are_bounded() -> None:
