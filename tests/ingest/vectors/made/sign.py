@@ -21,19 +21,28 @@ ACCEPTED_BY = {  # by whom, as whose library or sample it is; accept.* ask again
         "Asana's sample receiver, github.com/Asana/devrel-examples 7f18334, python/webhooks_v5, "
         "and by n8n-nodes-base 2.41.2 (npm), AsanaTrigger",
     ),
-    "calcom": ("other", "n8n-nodes-base 2.41.2 (npm), CalTrigger"),
     "calendly": ("other", "n8n-nodes-base 2.41.2 (npm), CalendlyTrigger"),
+    "clickup": ("other", "n8n-nodes-base 2.41.2 (npm), ClickUpTrigger"),
+    "close": ("openssl", "the Python code of the page"),
     "customerio": ("other", "n8n-nodes-base 2.41.2 (npm), CustomerIoTrigger"),
     "dropbox": ("sdk", "Dropbox's sample receiver, github.com/dropbox/mdwebhook 1b32d5a"),
+    "figma": ("other", "n8n-nodes-base 2.41.2 (npm), FigmaTrigger"),
     "gitea": ("sdk", "code.gitea.io/sdk/gitea v0.25.1 (Go), VerifyWebhookSignatureMiddleware"),
+    "greenhouse": ("openssl", "the PHP code of the page"),
+    "heroku": ("other", "nuxt-webhook-validators 0.2.12 (npm), isValidHerokuWebhook"),
+    "launchdarkly": ("other", "github.com/port-labs/ocean at 607beada, integrations/launchdarkly"),
     "mailgun": ("other", "django-anymail 15.2 (PyPI), MailgunTrackingWebhookView"),
     "meta": ("other", "pywa 4.5.0 (PyPI), webhook_updates_validator"),
+    "okta": ("other", "github.com/port-labs/ocean at 607beada, integrations/okta"),
     "sentry": (
         "sdk",
         "Sentry's sample receiver, github.com/getsentry/integration-platform-example 10cf516, backend-py",
     ),
+    "telegram": ("other", "n8n-nodes-base 2.41.2 (npm), TelegramTrigger"),
+    "terraform": ("other", "github.com/port-labs/ocean at 607beada, integrations/terraform-cloud"),
     "trello": ("other", "n8n-nodes-base 2.41.2 (npm), TrelloTrigger"),
     "typeform": ("other", "n8n-nodes-base 2.41.2 (npm), TypeformTrigger"),
+    "vercel": ("other", "nuxt-webhook-validators 0.2.12 (npm), isValidVercelWebhook"),
     "zendesk": ("other", "n8n-nodes-base 2.41.2 (npm), ZendeskTrigger"),
     "zoom": ("sdk", "@zoom/rivet 0.4.0 (npm), AwsLambdaReceiver"),
 }
@@ -404,15 +413,6 @@ def bodies_and_headers(secret: str, key: bytes, hexed: Callable[..., str], coded
         {"X-TFE-Notification-Signature": hexed(body, "sha512")},
         body,
         event_type="run:completed",
-    )
-    body = '{"events":[{"eventCategory":"INVOICE","eventType":"UPDATE"}]}'
-    ruled(
-        "xero",
-        "developer.xero.com, Verifying the signature",
-        secret,
-        {"x-xero-signature": coded(body)},
-        body,
-        event_type="INVOICE.UPDATE",
     )
 
 
