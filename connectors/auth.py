@@ -46,8 +46,8 @@ class Auth(Protocol):
             CallError: there is no credential to be had.
         """
 
-    def refused(self, headers: Mapping[str, str]) -> bool:
-        """Take note that the service answered 401 to these headers; return whether new ones may do better."""
+    async def refused(self, answer: Answer, headers: Mapping[str, str]) -> bool:
+        """Return whether the answer refuses these headers, and new ones may do better."""
 
     def secrets(self) -> list[str]:
         """Return what is to be masked now, besides the destination's own secrets."""
@@ -65,7 +65,7 @@ class FixedHeaders:
         """Return the headers."""
         return self._headers
 
-    def refused(self, headers: Mapping[str, str]) -> bool:
+    async def refused(self, answer: Answer, headers: Mapping[str, str]) -> bool:
         """Return that no others are to be had."""
         return False
 
@@ -95,8 +95,10 @@ class Token:
                     await self._fetch(ask, now_s)
         return {"authorization": f"Bearer {self._token}"}
 
-    def refused(self, headers: Mapping[str, str]) -> bool:
-        """Drop the token, unless another call has a newer one already: either way another try has a new one."""
+    async def refused(self, answer: Answer, headers: Mapping[str, str]) -> bool:
+        """Drop a token that is answered by 401, unless another call has a newer one: a try again has a new one."""
+        if answer.status != 401:
+            return False
         if headers.get("authorization") == f"Bearer {self._token}":
             self._token = None
         return True

@@ -141,7 +141,7 @@ class Session:
             self._hide(auth.secrets())
             request.headers.update(headers)
             answer = await self._exchange(request)
-            if answer.status != 401 or last or not auth.refused(headers):
+            if answer.status < 400 or last or not await auth.refused(answer, headers):
                 break
         return answer
 

@@ -25,6 +25,7 @@ LIBRARY_LEVELS = {
     "aiohttp": logging.WARNING,
     "aiohttp.access": logging.ERROR,
     "asyncio": logging.WARNING,
+    "botocore": logging.ERROR,  # below, it shows with a traceback what an attempt's own line says
     "faust": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,

@@ -18,7 +18,7 @@ Example::
         with: {key: "{{ event.id }}.json", json: "{{ body }}"}
 
 Source: docs.aws.amazon.com/AmazonS3, "PutObject", "Signature Version 4", "Error responses", "Virtual hosting of
-buckets", "Best practices design patterns: optimizing performance".
+buckets", "Best practices design patterns: optimizing performance"; boto3.amazonaws.com, "Credentials".
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 import orjson
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from connectors.auth import Ask
+from connectors.aws import DefaultChain, FixedKeys, Keys, KeySource, Signer, code_of
 from connectors.connector import Call, Connector, EnvName, Extra
 from connectors.content import read_base64
 from connectors.dialect import Dialect, Exceptional
@@ -40,12 +40,7 @@ from connectors.endpoint import Endpoint
 from connectors.errors import PermanentError
 from connectors.web_settings import BaseUrl, WebSettings
 
-if TYPE_CHECKING:
-    import httpx
-
-    from connectors.answer import Answer
-
-_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+_KEYS = ("access_key_id", "secret_access_key_env", "session_token_env")
 _HEADER_TEXT = re.compile(r"[\t\x20-\x7e]{0,1024}")
 
 Key = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -61,50 +56,35 @@ class S3Settings(WebSettings):
         "virtual", description="Whether the bucket stands in the host's name, or in the path, as most others want it."
     )
     prefix: str = Field("", max_length=512, description="What every key begins with; no key leaves it.")
-    access_key_id: str = Field(pattern=r"^[A-Za-z0-9_-]{3,128}$")
-    secret_access_key_env: EnvName
-    session_token_env: EnvName | None = Field(None, description="With temporary credentials.")
+    credentials: Literal["keys", "default_chain"] = Field(
+        "keys",
+        description="`default_chain`: found as by AWS's own tools, in the environment, a web identity, files, or "
+        "the role of a container or instance; renewed before they expire. Without it nothing of that is used.",
+    )
+    access_key_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{3,128}$", description="Needed, but with a chain.")
+    secret_access_key_env: EnvName | None = Field(None, description="Needed, but with a chain.")
+    session_token_env: EnvName | None = Field(None, description="With temporary keys.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [key for key in _KEYS if getattr(self, key) is not None]
+        if self.credentials == "default_chain" and given:
+            raise ValueError(f"{given[0]} goes not with credentials: default_chain")
+        if self.credentials == "keys" and (self.access_key_id is None or self.secret_access_key_env is None):
+            raise ValueError("needs access_key_id and secret_access_key_env, or credentials: default_chain")
+        return self
 
     def endpoint(self, secrets: Mapping[str, str]) -> Endpoint:
         """Return the bucket's address, and what signs each request."""
         service = self.base_url or f"https://s3.{self.region}.amazonaws.com"
         scheme, _, host = service.partition("://")
         address = f"{service}/{self.bucket}" if self.addressing == "path" else f"{scheme}://{self.bucket}.{host}"
-        signer = _Signer(
-            self.access_key_id, secrets["secret_access_key_env"], secrets.get("session_token_env"), self.region
-        )
-        return self.endpoint_at(address, auth=signer)
+        return self.endpoint_at(address, auth=Signer(self._source(secrets), self.region))
 
-
-class _Signer:
-    """Signs each request by AWS Signature Version 4, with the libraries of AWS."""
-
-    urls: tuple[str, ...] = ()
-
-    def __init__(self, key_id: str, secret: str, token: str | None, region: str) -> None:
-        self._key_id, self._secret, self._token, self._region = key_id, secret, token, region
-
-    async def headers(self, request: httpx.Request, *, ask: Ask, now_s: float) -> Mapping[str, str]:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
-        signed = {name: value for name, value in request.headers.items() if name.startswith("x-amz-")}
-        signed |= {name: request.headers[name] for name in ("content-type", "host") if name in request.headers}
-        unsigned = AWSRequest(request.method, str(request.url), headers=signed, data=request.content)
-        S3SigV4Auth(Credentials(self._key_id, self._secret, self._token), "s3", self._region).add_auth(unsigned)
-        return {name.lower(): value for name, value in unsigned.headers.items() if name.lower() != "host"}
-
-    def refused(self, headers: Mapping[str, str]) -> bool:
-        return False
-
-    def secrets(self) -> list[str]:
-        return []
-
-
-def _code(answer: Answer) -> str:
-    found = _CODE.search(answer.body[:4096])
-    return found[1].decode() if found else ""
+    def _source(self, secrets: Mapping[str, str]) -> KeySource:
+        if self.access_key_id is None:
+            return DefaultChain(self.region)
+        return FixedKeys(Keys(self.access_key_id, secrets["secret_access_key_env"], secrets.get("session_token_env")))
 
 
 s3 = Connector(
@@ -131,7 +111,7 @@ s3 = Connector(
             ),
             Exceptional(412, 412, "permanent", "there is an object of this key, and it was not to be replaced"),
         ),
-        code=_code,
+        code=code_of,
     ),
     extra=Extra("botocore", "s3"),
 )
