@@ -31,7 +31,6 @@ from ingest.signature import InvalidSignature, decode_base64
 
 KEYS_MAX = 64  # parsed keys kept in memory
 KEY_BYTES_MAX = 16 * 1024
-RSA_BITS_MIN = 1024  # of keys of a provider's own; below, a signature can be made by anybody
 _ED25519_HEX = re.compile(rb"[0-9A-Fa-f]{64}")
 _HEX = re.compile(rb"(?:[0-9a-f]{2})*")
 
@@ -67,19 +66,6 @@ def ecdsa_key(secret: bytes) -> ec.EllipticCurvePublicKey:
     key = _public(secret.strip())
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise InvalidSignature("the secret is a key of another kind than ECDSA on P-256")
-    return key
-
-
-@lru_cache(maxsize=KEYS_MAX)
-def rsa_key(secret: bytes) -> rsa.RSAPublicKey:
-    """Return the RSA key of a SubjectPublicKeyInfo in base64 or PEM.
-
-    Raises:
-        InvalidSignature: it is none, or too short. The text does not show it.
-    """
-    key = _public(secret.strip())
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < RSA_BITS_MIN:
-        raise InvalidSignature("the secret is no RSA key, or a short one")
     return key
 
 

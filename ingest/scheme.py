@@ -36,8 +36,8 @@ Functions that only some have:
 - ``challenge(request, *, secrets, now_s)``: the same by GET, raises `InvalidSignature`; without it GET gets 405;
 - ``greeting(request, body)``, *before* ``verify``, for a first request that cannot be signed: nothing is queued, and
   the answer may hold nothing but what the request said; ``None`` for everything else; raises nothing;
-- ``split(body)`` returns the items of a batch, or ``None`` for a single event, may raise `MalformedEvent`; then
-  ``identify_item(request, item)`` stands beside ``identify``;
+- ``split(body)`` returns the items of a batch, or ``None`` for a single event, may raise `MalformedEvent`;
+  ``identify_item(request, item)`` is then asked about each item, or without it ``identify``;
 - ``needs(request)`` returns the address of a document that ``verify`` needs as ``document``, or raises
   `InvalidSignature`; its host must be in ``DOCUMENT_HOSTS``.
 """
@@ -280,6 +280,13 @@ def load_scheme(name: str) -> Scheme:
         content_type=getattr(module, "CONTENT_TYPE", "application/json"),
         _module=module,
     )
+
+
+def no_events_answer(body: object) -> Handshake | None:
+    """Return an empty answer to a body whose list of ``events`` is empty, with which a provider checks the address."""
+    if isinstance(body, dict) and body.get("events") == []:
+        return Handshake(b"", "text/plain; charset=utf-8")
+    return None
 
 
 def challenge_answer(text: str | None) -> Handshake:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity
 from ingest.secret_key import base64_key, check_key
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 7 * 24 * 3600  # with exponential backoff, for as long as the webhook lives
 ANSWER_WITHIN_S = 25
 TIMESTAMP_TOLERANCE_S = None  # the body has a time, of the change and not of the sending
 ID_AT, TYPE_AT, SIGNED_ID = "", "", False
+HEADER = BodyHeader("X-Airtable-Content-MAC", prefix=b"hmac-sha256=")
 SAMPLE = {"base": {"id": "app00000000000000"}, "webhook": {"id": "ach00000000000000"}, "timestamp": "2023-11-14T22:13Z"}
 
 
@@ -27,8 +29,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    expected = b"hmac-sha256=" + hmac_sha256_hex(base64_key(secret), request.body)
-    require_equal(expected, request.header("x-airtable-content-mac"))
+    HEADER.verify(request, secret=base64_key(secret))
 
 
 def check_secret(secret: bytes) -> None:
@@ -52,4 +53,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Airtable would send ``body``."""
-    return {"X-Airtable-Content-MAC": "hmac-sha256=" + hmac_sha256_hex(base64_key(secret), body).decode()}
+    return HEADER.sign(body, secret=base64_key(secret))

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import re
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Handshake, Identity
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # "up to 24 hours before giving up"
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "", False
+HEADER = BodyHeader("X-Hook-Signature")
 SAMPLE = {
     "events": [
         {
@@ -37,7 +39,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-hook-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def greeting(request: SignedRequest, body: object) -> Handshake | None:
@@ -62,4 +64,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Asana would send ``body``."""
-    return {"X-Hook-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -6,8 +6,9 @@ Source: support.atlassian.com, "Manage webhooks" and "Event payloads", for Bitbu
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("x-event-key", "x-hook-uuid", "x-request-uuid", "x-request-id", "x-attempt-number", "x-event-time")
@@ -15,6 +16,7 @@ RETRY_WINDOW_S = 0  # two further attempts; the documentation names no time
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "X-Request-UUID", "X-Event-Key", False
+HEADER = BodyHeader("X-Hub-Signature", prefix=b"sha256=")
 SAMPLE = {"actor": {"display_name": "Emma"}, "repository": {"full_name": "team_name/repo_name"}}
 
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256=" + hmac_sha256_hex(secret, request.body), request.header("x-hub-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -42,5 +44,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     return {
         "X-Event-Key": "repo:push",
         "X-Request-UUID": event_id,
-        "X-Hub-Signature": "sha256=" + hmac_sha256_hex(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

@@ -5,14 +5,16 @@ Source: cal.com/docs, "Webhooks", "Verifying the authenticity of the received pa
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 0  # the documentation names none
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.triggerEvent", False
+HEADER = BodyHeader("X-Cal-Signature-256")
 SAMPLE = {
     "triggerEvent": "BOOKING_CREATED",
     "createdAt": "2023-11-14T22:13:20.000Z",
@@ -26,7 +28,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-cal-signature-256"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -40,4 +42,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Cal.com would send ``body``."""
-    return {"X-Cal-Signature-256": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

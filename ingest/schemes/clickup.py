@@ -5,14 +5,16 @@ Source: developer.clickup.com/docs, "Webhook signature" and "Webhook health".
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 3600  # five times; ClickUp publishes no interval
 ANSWER_WITHIN_S = 7
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.event", False
+HEADER = BodyHeader("X-Signature")
 SAMPLE = {
     "event": "taskCreated",
     "task_id": "1vj37mc",
@@ -27,7 +29,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -41,4 +43,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which ClickUp would send ``body``."""
-    return {"X-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

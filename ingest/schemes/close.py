@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingest.fields import joined_type, text_at
+from ingest.header_pair import HeaderPair
 from ingest.scheme import Identity
 from ingest.secret_key import check_key, hex_key
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, require_fresh
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("close-sig-timestamp",)
 RETRY_WINDOW_S = 72 * 3600
@@ -18,6 +19,7 @@ ANSWER_WITHIN_S = 30
 # An hour more: Close does not say whether a retry is signed anew, and the signed id is remembered.
 TIMESTAMP_TOLERANCE_S = 73 * 3600
 ID_AT, TYPE_AT, SIGNED_ID = "body.event.id", "object_type and action of body.event", True
+HEADERS = HeaderPair("Close-Sig-Timestamp", "Close-Sig-Hash")
 ID_FIELD = "event.id"
 SAMPLE = {"subscription_id": "whsub_1", "event": {"object_type": "lead", "action": "updated", "lead_id": "lead_1"}}
 
@@ -28,9 +30,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
     """
-    timestamp = request.header("close-sig-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
-    require_equal(hmac_sha256_hex(hex_key(secret), timestamp + request.body), request.header("close-sig-hash"))
+    HEADERS.verify(request, secret=hex_key(secret), now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
 
 
 def check_secret(secret: bytes) -> None:
@@ -60,6 +60,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which Close would send ``body``, which holds its own id."""
-    timestamp = b"%d" % int(now_s)
-    signature = hmac_sha256_hex(hex_key(secret), timestamp + body).decode()
-    return {"Close-Sig-Timestamp": timestamp.decode(), "Close-Sig-Hash": signature}
+    return HEADERS.sign(body, secret=hex_key(secret), now_s=now_s)

@@ -5,15 +5,17 @@ Source: docs.cdp.coinbase.com/commerce, "Webhooks", "Securing webhooks"; the lib
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import text_at
 from ingest.scheme import Identity
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 3 * 24 * 3600  # with exponential backoff, at most an hour apart
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.event.id", "body.event.type", True
+HEADER = BodyHeader("X-CC-Webhook-Signature")
 ID_FIELD = "event.id"
 SAMPLE = {"attempt_number": 1, "event": {"type": "charge:confirmed", "data": {"code": "66BEOV2A"}}}
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-cc-webhook-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -38,4 +40,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Coinbase would send ``body``, which holds its own id."""
-    return {"X-CC-Webhook-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

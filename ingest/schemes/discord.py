@@ -7,25 +7,19 @@ or for interactions that nobody waits upon.
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
 from ingest.fields import text_at, value_at
-from ingest.public_key import (
-    decode_signature_hex,
-    ed25519_key,
-    new_ed25519_keys,
-    private_key,
-    require_ed25519,
-)
-from ingest.scheme import CannotSign, Handshake, Identity
+from ingest.header_pair import KeyHeaderPair
+from ingest.public_key import ed25519_key, new_ed25519_keys
+from ingest.scheme import Handshake, Identity
 from ingest.secret_key import check_key
-from ingest.signature import SignedRequest, require_fresh
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("x-signature-timestamp",)
 RETRY_WINDOW_S = 600  # of webhook events
 ANSWER_WITHIN_S = 3
 TIMESTAMP_TOLERANCE_S = 1200  # twice as long: whether a retry is signed anew is not said, and the id is signed
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.event.type", True
+HEADERS = KeyHeaderPair("X-Signature-Timestamp", "X-Signature-Ed25519", key="ed25519", encoding="hex")
 ID_FIELD = "id"
 SAMPLE = {
     "type": 2,
@@ -40,10 +34,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
     """
-    timestamp = request.header("x-signature-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
-    signature = decode_signature_hex(request.header("x-signature-ed25519"))
-    require_ed25519(ed25519_key(secret), signature, timestamp + request.body)
+    HEADERS.verify(request, secret=secret, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
 
 
 def check_secret(secret: bytes) -> None:
@@ -88,7 +79,4 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     Raises:
         CannotSign: the secret is a public key.
     """
-    key, timestamp = private_key(secret), b"%d" % int(now_s)
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise CannotSign("the secret is a key of another kind than Ed25519")
-    return {"X-Signature-Timestamp": timestamp.decode(), "X-Signature-Ed25519": key.sign(timestamp + body).hex()}
+    return HEADERS.sign(body, secret=secret, now_s=now_s)

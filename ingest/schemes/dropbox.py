@@ -12,14 +12,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Handshake, Identity, SchemeOptions, challenge_answer
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 600  # "over the course of about ten minutes"; dedup_ttl is shorter all the same
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "", False
+HEADER = BodyHeader("X-Dropbox-Signature")
 SAMPLE = {"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]}, "delta": {"users": [12345678]}}
 
 
@@ -38,7 +40,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Opti
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-dropbox-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def challenge(request: SignedRequest, *, secrets: tuple[bytes, ...], now_s: float, options: Options) -> Handshake:
@@ -58,4 +60,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, options: Options) -> dict[str, str]:
     """Return the header with which Dropbox would send ``body``."""
-    return {"X-Dropbox-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

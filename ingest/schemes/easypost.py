@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import unicodedata
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # up to six times
 ANSWER_WITHIN_S = 7
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.description", True
+HEADER = BodyHeader("X-Hmac-Signature", prefix=b"hmac-sha256-hex=")
 ID_FIELD = "id"
 SAMPLE = {"object": "Event", "description": "tracker.updated", "result": {"id": "trk_1", "object": "Tracker"}}
 
@@ -25,7 +27,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"hmac-sha256-hex=" + hmac_sha256_hex(_key(secret), request.body), request.header("x-hmac-signature"))
+    HEADER.verify(request, secret=_key(secret))
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -39,7 +41,7 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which EasyPost would send ``body``, which holds its own id."""
-    return {"X-Hmac-Signature": "hmac-sha256-hex=" + hmac_sha256_hex(_key(secret), body).decode()}
+    return HEADER.sign(body, secret=_key(secret))
 
 
 def check_secret(secret: bytes) -> None:

@@ -5,8 +5,9 @@ Source: docs.gitea.com, "Webhooks"; forgejo.org/docs, "Webhooks". Forgejo sends 
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("x-gitea-event", "x-gitea-event-type", "x-gitea-delivery", "x-gitea-hook-installation-target-type")
@@ -14,6 +15,7 @@ RETRY_WINDOW_S = 0  # none by itself; a delivery is sent again by hand
 ANSWER_WITHIN_S = 5  # DELIVER_TIMEOUT of the instance's configuration
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "X-Gitea-Delivery", "X-Gitea-Event", False
+HEADER = BodyHeader("X-Gitea-Signature")
 SAMPLE = {"ref": "refs/heads/main", "repository": {"full_name": "gitea/webhooks"}, "pusher": {"login": "gitea"}}
 
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-gitea-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -40,5 +42,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     return {
         "X-Gitea-Event": "push",
         "X-Gitea-Delivery": event_id,
-        "X-Gitea-Signature": hmac_sha256_hex(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

@@ -5,8 +5,9 @@ Source: docs.github.com, "Validating webhook deliveries" and "Webhook events and
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = (
@@ -20,6 +21,7 @@ RETRY_WINDOW_S = 3 * 24 * 3600  # redelivery by hand or API; GitHub repeats noth
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "X-GitHub-Delivery", "X-GitHub-Event", False
+HEADER = BodyHeader("X-Hub-Signature-256", prefix=b"sha256=")
 SAMPLE = {
     "ref": "refs/heads/main",
     "repository": {"full_name": "octo-org/octo-repo", "html_url": "https://github.com/octo-org/octo-repo"},
@@ -35,8 +37,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    expected = b"sha256=" + hmac_sha256_hex(secret, request.body)
-    require_equal(expected, request.header("x-hub-signature-256"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -53,5 +54,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     return {
         "X-GitHub-Event": "push",
         "X-GitHub-Delivery": event_id,
-        "X-Hub-Signature-256": "sha256=" + hmac_sha256_hex(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ingest.body_header import BodyHeader
 from ingest.fields import joined_type, list_at
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # up to eight times, and by hand
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.events[].id", "resource_type and action of body.events[]", True
+HEADER = BodyHeader("Webhook-Signature")
 ID_FIELD = "events.0.id"
 SAMPLE = {
     "events": [{"resource_type": "payments", "action": "confirmed", "links": {"payment": "PM123"}}],
@@ -30,7 +32,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("webhook-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def split(body: object) -> Sequence[object]:
@@ -53,15 +55,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(text_field(body, "id"), event_type, id_signed=True)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which GoCardless would send ``body``, which holds its own id."""
-    return {"Webhook-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -11,14 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, SchemeOptions, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 0  # as Alerting repeats a notification, with another body
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.status", False
+HEADER = BodyHeader("X-Grafana-Alerting-Signature")
 SAMPLE = {
     "receiver": "headrace",
     "status": "firing",
@@ -40,7 +42,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Opti
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-grafana-alerting-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -54,4 +56,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, options: Options) -> dict[str, str]:
     """Return the header with which Grafana would send ``body``."""
-    return {"X-Grafana-Alerting-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

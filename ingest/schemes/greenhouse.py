@@ -5,8 +5,9 @@ Source: developers.greenhouse.io/webhooks.html, "Authentication" and "Retry poli
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("greenhouse-event-id",)
@@ -14,6 +15,7 @@ RETRY_WINDOW_S = 16 * 3600  # seven attempts, the last after 15 hours and 16 min
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "Greenhouse-Event-ID", "body.action", False
+HEADER = BodyHeader("Signature", prefix=b"sha256 ")
 SAMPLE = {"action": "hire_candidate", "payload": {"application": {"id": 46194062}}}
 
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256 " + hmac_sha256_hex(secret, request.body), request.header("signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which Greenhouse would send ``body``."""
-    return {"Greenhouse-Event-ID": event_id, "Signature": "sha256 " + hmac_sha256_hex(secret, body).decode()}
+    return {"Greenhouse-Event-ID": event_id, **HEADER.sign(body, secret=secret)}

@@ -5,8 +5,9 @@ Source: developer.helpscout.com/webhooks, "Verifying webhooks" and "Events".
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_header
-from ingest.signature import SignedRequest, hmac_base64, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("x-helpscout-event",)
@@ -14,6 +15,7 @@ RETRY_WINDOW_S = 24 * 3600  # up to ten times
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "X-HelpScout-Event", False
+HEADER = BodyHeader("X-HelpScout-Signature", algorithm="sha1", encoding="base64")
 SAMPLE = {"id": 131, "number": 349, "subject": "I need help!", "status": "active"}
 
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_base64("sha1", secret, request.body), request.header("x-helpscout-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which Help Scout would send ``body``."""
-    return {"X-HelpScout-Event": "convo.created", "X-HelpScout-Signature": hmac_base64("sha1", secret, body).decode()}
+    return {"X-HelpScout-Event": "convo.created", **HEADER.sign(body, secret=secret)}

@@ -5,15 +5,17 @@ Source: devcenter.heroku.com/articles/app-webhooks, "Using the signing secret"; 
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import text_at
 from ingest.scheme import Identity
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 3 * 24 * 3600  # for as long as the notification level is sync
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.webhook_metadata.event.id", "body.webhook_metadata.event.include", True
+HEADER = BodyHeader("Heroku-Webhook-Hmac-SHA256", encoding="base64")
 ID_FIELD = "webhook_metadata.event.id"
 SAMPLE = {"action": "create", "resource": "release", "webhook_metadata": {"event": {"include": "api:release"}}}
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("heroku-webhook-hmac-sha256"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -40,4 +42,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Heroku would send ``body``, which holds its own id."""
-    return {"Heroku-Webhook-Hmac-SHA256": hmac_sha256_base64(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -78,15 +78,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(event_id, text_at(body, "subscriptionType"), id_signed=True)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(
     body: bytes, *, secret: bytes, now_s: float, event_id: str, request: SignedRequest, options: Options
 ) -> dict[str, str]:

@@ -5,14 +5,16 @@ Source: developers.intercom.com, "Webhooks", "Signed notifications" and "Webhook
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 2 * 3600  # one that is answered 429, after pauses of one minute to two hours; others once
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.topic", True
+HEADER = BodyHeader("X-Hub-Signature", prefix=b"sha1=", algorithm="sha1")
 ID_FIELD = "id"
 SAMPLE = {"type": "notification_event", "topic": "conversation.user.created", "data": {"item": {"id": "1"}}}
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha1=" + hmac_hex("sha1", secret, request.body), request.header("x-hub-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Intercom would send ``body``, which holds its own id."""
-    return {"X-Hub-Signature": "sha1=" + hmac_hex("sha1", secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

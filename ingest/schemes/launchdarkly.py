@@ -5,14 +5,16 @@ Source: launchdarkly.com/docs, "Webhooks", "Signed webhooks".
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 60  # once
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body._id", "body.kind", True
+HEADER = BodyHeader("X-LD-Signature")
 ID_FIELD = "_id"
 SAMPLE = {"kind": "flag", "name": "Alternate sort order", "titleVerb": "turned on the flag"}
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-ld-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which LaunchDarkly would send ``body``, which holds its own id."""
-    return {"X-LD-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

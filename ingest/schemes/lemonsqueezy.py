@@ -5,9 +5,10 @@ Source: docs.lemonsqueezy.com, "Signing requests" and "Webhook requests".
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import text_at
 from ingest.scheme import Identity
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("x-event-name",)
@@ -15,6 +16,7 @@ RETRY_WINDOW_S = 3600  # three times, within minutes
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.meta.event_name", False
+HEADER = BodyHeader("X-Signature")
 SAMPLE = {"meta": {"event_name": "order_created"}, "data": {"type": "orders", "id": "1"}}
 
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -38,4 +40,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which Lemon Squeezy would send ``body``."""
-    return {"X-Event-Name": "order_created", "X-Signature": hmac_sha256_hex(secret, body).decode()}
+    return {"X-Event-Name": "order_created", **HEADER.sign(body, secret=secret)}

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ingest.body_header import BodyHeader
 from ingest.fields import list_at
-from ingest.scheme import Handshake, Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.scheme import Handshake, Identity, no_events_answer, text_field
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # if redelivery is on; LINE publishes neither number nor interval
 ANSWER_WITHIN_S = 2
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.events[].webhookEventId", "body.events[].type", True
+HEADER = BodyHeader("X-Line-Signature", encoding="base64")
 ID_FIELD = "events.0.webhookEventId"
 SAMPLE = {
     "destination": "U1",
@@ -30,14 +32,12 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("x-line-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: float) -> Handshake | None:
     """Answer the check of the address, which has no events."""
-    if isinstance(body, dict) and body.get("events") == []:
-        return Handshake(b"", "text/plain; charset=utf-8")
-    return None
+    return no_events_answer(body)
 
 
 def split(body: object) -> Sequence[object]:
@@ -65,4 +65,4 @@ def identify_item(request: SignedRequest, item: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which LINE would send ``body``, which holds its own ids."""
-    return {"X-Line-Signature": hmac_sha256_base64(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

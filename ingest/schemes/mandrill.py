@@ -69,15 +69,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(None, text_field(body, "event") or text_field(body, "type"), id_signed=False)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, request: SignedRequest) -> dict[str, str]:
     """Return the header with which Mandrill would send the form ``body`` to the request's address."""
     signature = hmac_base64("sha1", secret, _signed_text(request.public_url, body))

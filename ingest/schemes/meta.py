@@ -11,14 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import EnvName, Handshake, Identity, SchemeOptions, challenge_answer, text_field
-from ingest.signature import InvalidSignature, SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import InvalidSignature, SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 7 * 24 * 3600  # of WhatsApp; others for 36 hours
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.object", False
+HEADER = BodyHeader("X-Hub-Signature-256", prefix=b"sha256=")
 SAMPLE = {"object": "page", "entry": [{"id": "1", "time": 1700000000, "changes": [{"field": "feed", "value": {}}]}]}
 
 
@@ -36,7 +38,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float, options: Opti
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256=" + hmac_sha256_hex(secret, request.body), request.header("x-hub-signature-256"))
+    HEADER.verify(request, secret=secret)
 
 
 def challenge(request: SignedRequest, *, secrets: tuple[bytes, ...], now_s: float, options: Options) -> Handshake:
@@ -64,4 +66,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str, options: Options) -> dict[str, str]:
     """Return the header with which Meta would send ``body``."""
-    return {"X-Hub-Signature-256": "sha256=" + hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -6,14 +6,16 @@ classic webhooks are not signed: theirs is a form with nothing but a payment's `
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 26 * 3600  # ten attempts
 ANSWER_WITHIN_S = 15
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.type", True
+HEADER = BodyHeader("X-Mollie-Signature", prefix=b"sha256=")
 ID_FIELD = "id"
 SAMPLE = {"resource": "event", "type": "payment-link.paid", "entityId": "pl_qng5gbbv8NAZ5gpM5ZYgx"}
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256=" + hmac_sha256_hex(secret, request.body), request.header("x-mollie-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -38,4 +40,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Mollie would send ``body``, which holds its own id."""
-    return {"X-Mollie-Signature": "sha256=" + hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

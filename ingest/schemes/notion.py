@@ -7,14 +7,16 @@ source of scheme ``none``, read it by ``headrace event RECEIPT --body``, and cha
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Handshake, Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # up to eight attempts, the last about a day after the event
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.type", True
+HEADER = BodyHeader("X-Notion-Signature", prefix=b"sha256=")
 ID_FIELD = "id"
 SAMPLE = {"type": "page.created", "workspace_id": "13950b26", "entity": {"id": "153104cd", "type": "page"}}
 
@@ -25,7 +27,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256=" + hmac_sha256_hex(secret, request.body), request.header("x-notion-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def greeting(request: SignedRequest, body: object) -> Handshake | None:
@@ -46,4 +48,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Notion would send ``body``, which holds its own id."""
-    return {"X-Notion-Signature": "sha256=" + hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -65,15 +65,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(text_at(body, "uuid"), text_at(body, "eventType"), id_signed=False)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with the secret."""
     return {"Authorization": secret.decode("utf-8", "surrogateescape")}

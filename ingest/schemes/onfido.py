@@ -5,15 +5,17 @@ Source: documentation.onfido.com, "Webhooks", "Verifying webhook signatures"; th
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import text_at
 from ingest.scheme import Identity
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 12 * 3600  # after 30 s, then with exponential backoff
 ANSWER_WITHIN_S = 10
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.payload.action", False
+HEADER = BodyHeader("X-SHA2-Signature")
 SAMPLE = {
     "payload": {
         "resource_type": "check",
@@ -29,7 +31,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-sha2-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -43,4 +45,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Onfido would send ``body``."""
-    return {"X-SHA2-Signature": hmac_sha256_hex(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

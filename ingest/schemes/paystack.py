@@ -5,14 +5,16 @@ Source: paystack.com/docs/payments/webhooks, "Signature validation" and "Go live
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 73 * 3600  # every three minutes four times, then every hour for 72 hours
 ANSWER_WITHIN_S = 30  # in test mode; of live mode it is not said
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.event", False
+HEADER = BodyHeader("X-Paystack-Signature", algorithm="sha512")
 SAMPLE = {
     "event": "charge.success",
     "data": {"id": 302961, "reference": "qTPrJoy9Bx", "amount": 10000, "currency": "NGN"},
@@ -25,7 +27,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_hex("sha512", secret, request.body), request.header("x-paystack-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -39,4 +41,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Paystack would send ``body``."""
-    return {"X-Paystack-Signature": hmac_hex("sha512", secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

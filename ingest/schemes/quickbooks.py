@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 # After 10, 20 and 30 s, 5 and 20 minutes, 2, 4 and 6 hours, then every 6 hours, and no end is named.
@@ -17,6 +18,7 @@ RETRY_WINDOW_S = 3 * 24 * 3600
 ANSWER_WITHIN_S = 3
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body[].id", "body[].type", True
+HEADER = BodyHeader("intuit-signature", encoding="base64")
 ID_FIELD = "0.id"
 SAMPLE = [{"specversion": "1.0", "type": "qbo.customer.created.v1", "intuitentityid": "1234", "data": {}}]
 
@@ -27,7 +29,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("intuit-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def split(body: object) -> Sequence[object] | None:
@@ -44,15 +46,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(text_field(body, "id"), text_field(body, "type"), id_signed=True)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Intuit would send ``body``, which holds its own ids."""
-    return {"intuit-signature": hmac_sha256_base64(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -5,14 +5,16 @@ Source: razorpay.com/docs, "Validate and test webhooks" and "Webhooks best pract
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("x-razorpay-event-id",)
 RETRY_WINDOW_S = 24 * 3600  # with exponential backoff; then the webhook is disabled
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "x-razorpay-event-id", "body.event", False
+HEADER = BodyHeader("X-Razorpay-Signature")
 SAMPLE = {"entity": "event", "event": "payment.captured", "payload": {"payment": {"entity": {"amount": 4200}}}}
 
 
@@ -22,7 +24,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("x-razorpay-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -36,4 +38,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which Razorpay would send ``body``."""
-    return {"x-razorpay-event-id": event_id, "X-Razorpay-Signature": hmac_sha256_hex(secret, body).decode()}
+    return {"x-razorpay-event-id": event_id, **HEADER.sign(body, secret=secret)}

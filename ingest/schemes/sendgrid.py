@@ -6,16 +6,13 @@ Reference"; the libraries' ``EventWebhook``. The secret is the verification key 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from ingest.public_key import decode_signature_base64, ecdsa_key, new_ecdsa_keys, private_key, require_ecdsa
-from ingest.scheme import CannotSign, Identity, text_field
+from ingest.header_pair import KeyHeaderPair
+from ingest.public_key import ecdsa_key, new_ecdsa_keys
+from ingest.scheme import Identity, text_field
 from ingest.secret_key import check_key
-from ingest.signature import SignedRequest, require_fresh
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("x-twilio-email-event-webhook-timestamp",)
 RETRY_WINDOW_S = 24 * 3600
@@ -24,6 +21,7 @@ ANSWER_WITHIN_S = None
 # 2933); the events' signed ids are remembered.
 TIMESTAMP_TOLERANCE_S = 36 * 3600
 ID_AT, TYPE_AT, SIGNED_ID = "body[].sg_event_id", "body[].event", True
+HEADERS = KeyHeaderPair("X-Twilio-Email-Event-Webhook-Timestamp", "X-Twilio-Email-Event-Webhook-Signature", key="ecdsa")
 ID_FIELD = "0.sg_event_id"
 SAMPLE = [{"email": "ada@example.com", "event": "delivered", "sg_message_id": "14c5d75ce93", "timestamp": 1700000000}]
 
@@ -34,10 +32,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
     """
-    timestamp = request.header("x-twilio-email-event-webhook-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
-    signature = decode_signature_base64(request.header("x-twilio-email-event-webhook-signature"))
-    require_ecdsa(ecdsa_key(secret), signature, timestamp + request.body)
+    HEADERS.verify(request, secret=secret, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
 
 
 def check_secret(secret: bytes) -> None:
@@ -68,26 +63,10 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(text_field(body, "sg_event_id"), text_field(body, "event"), id_signed=True)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the headers with which SendGrid would send ``body``, which holds its own ids.
 
     Raises:
         CannotSign: the secret is a public key.
     """
-    key, timestamp = private_key(secret), b"%d" % int(now_s)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CannotSign("the secret is a key of another kind than ECDSA")
-    signature = base64.b64encode(key.sign(timestamp + body, ec.ECDSA(hashes.SHA256()))).decode()
-    return {
-        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp.decode(),
-        "X-Twilio-Email-Event-Webhook-Signature": signature,
-    }
+    return HEADERS.sign(body, secret=secret, now_s=now_s)

@@ -5,9 +5,10 @@ Source: docs.sentry.io, "Integration Platform", "Webhooks".
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import joined_type
 from ingest.scheme import Identity, text_field, text_header
-from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = ("request-id", "sentry-hook-resource", "sentry-hook-timestamp")
@@ -15,6 +16,7 @@ RETRY_WINDOW_S = 0  # the documentation names none
 ANSWER_WITHIN_S = 1
 TIMESTAMP_TOLERANCE_S = None  # Sentry-Hook-Timestamp is not signed
 ID_AT, TYPE_AT, SIGNED_ID = "Request-ID", "Sentry-Hook-Resource", False
+HEADER = BodyHeader("Sentry-Hook-Signature")
 SAMPLE = {"action": "created", "data": {"issue": {"id": "1", "title": "ReferenceError"}}, "actor": {"type": "user"}}
 
 
@@ -24,7 +26,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_hex(secret, request.body), request.header("sentry-hook-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -44,5 +46,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
         "Request-ID": event_id,
         "Sentry-Hook-Resource": "issue",
         "Sentry-Hook-Timestamp": str(int(now_s)),
-        "Sentry-Hook-Signature": hmac_sha256_hex(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

@@ -5,8 +5,9 @@ Source: shopify.dev, "Verify webhook deliveries" and "Webhooks delivery structur
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_header
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = (
@@ -22,6 +23,7 @@ RETRY_WINDOW_S = 4 * 3600  # eight retries over four hours
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "X-Shopify-Webhook-Id", "X-Shopify-Topic", False
+HEADER = BodyHeader("X-Shopify-Hmac-Sha256", encoding="base64")
 SAMPLE = {"id": 820982911946154508, "name": "#1001", "currency": "EUR", "total_price": "42.00"}
 
 
@@ -31,7 +33,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("x-shopify-hmac-sha256"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -51,5 +53,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
         "X-Shopify-Topic": "orders/create",
         "X-Shopify-Webhook-Id": event_id,
         "X-Shopify-Shop-Domain": "example.myshopify.com",
-        "X-Shopify-Hmac-Sha256": hmac_sha256_base64(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

@@ -5,27 +5,22 @@ Source: developers.telnyx.com, "Webhook fundamentals", "Webhook signing"; the li
 
 from __future__ import annotations
 
-import base64
-
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
 from ingest.fields import text_at
+from ingest.header_pair import KeyHeaderPair
 from ingest.public_key import (
-    decode_signature_base64,
     ed25519_key,
     new_ed25519_keys,
-    private_key,
-    require_ed25519,
 )
-from ingest.scheme import CannotSign, Identity
+from ingest.scheme import Identity
 from ingest.secret_key import check_key
-from ingest.signature import SignedRequest, require_fresh
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("telnyx-timestamp",)
 RETRY_WINDOW_S = 3600  # up to three times, and as often to a failover address
 ANSWER_WITHIN_S = 2
 TIMESTAMP_TOLERANCE_S = 300
 ID_AT, TYPE_AT, SIGNED_ID = "body.data.id", "body.data.event_type", True
+HEADERS = KeyHeaderPair("telnyx-timestamp", "telnyx-signature-ed25519", key="ed25519", text=b"%b|%b")
 ID_FIELD = "data.id"
 SAMPLE = {"data": {"record_type": "event", "event_type": "message.received", "payload": {"id": "1", "text": "Hello"}}}
 
@@ -36,10 +31,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: a header is missing, repeated, malformed or stale, or does not match.
     """
-    timestamp = request.header("telnyx-timestamp")
-    require_fresh(timestamp, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
-    signature = decode_signature_base64(request.header("telnyx-signature-ed25519"))
-    require_ed25519(ed25519_key(secret), signature, timestamp + b"|" + request.body)
+    HEADERS.verify(request, secret=secret, now_s=now_s, age_s_max=TIMESTAMP_TOLERANCE_S)
 
 
 def check_secret(secret: bytes) -> None:
@@ -71,8 +63,4 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     Raises:
         CannotSign: the secret is a public key.
     """
-    key, timestamp = private_key(secret), b"%d" % int(now_s)
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise CannotSign("the secret is a key of another kind than Ed25519")
-    signature = base64.b64encode(key.sign(timestamp + b"|" + body)).decode()
-    return {"telnyx-timestamp": timestamp.decode(), "telnyx-signature-ed25519": signature}
+    return HEADERS.sign(body, secret=secret, now_s=now_s)

@@ -5,15 +5,17 @@ Source: developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-confi
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import value_at
 from ingest.scheme import Identity, require_text
-from ingest.signature import SignedRequest, hmac_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 0  # none
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "body.notifications[0].trigger", False
+HEADER = BodyHeader("X-TFE-Notification-Signature", algorithm="sha512")
 SAMPLE = {
     "payload_version": 1,
     "run_id": "run-1",
@@ -27,7 +29,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_hex("sha512", secret, request.body), request.header("x-tfe-notification-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -44,4 +46,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Terraform would send ``body``."""
-    return {"X-TFE-Notification-Signature": hmac_hex("sha512", secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

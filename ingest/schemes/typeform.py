@@ -5,14 +5,16 @@ Source: typeform.com/developers, "Secure your webhooks" and "Webhooks", "Retries
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # every few minutes for ten hours, or seven times within eleven; and by hand
 ANSWER_WITHIN_S = 30
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.event_id", "body.event_type", True
+HEADER = BodyHeader("Typeform-Signature", prefix=b"sha256=", encoding="base64")
 ID_FIELD = "event_id"
 SAMPLE = {"event_type": "form_response", "form_response": {"form_id": "lT4Z3j", "token": "a3a12ec67a1365927098a606"}}
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(b"sha256=" + hmac_sha256_base64(secret, request.body), request.header("typeform-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Typeform would send ``body``, which holds its own id."""
-    return {"Typeform-Signature": "sha256=" + hmac_sha256_base64(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

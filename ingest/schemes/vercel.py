@@ -5,14 +5,16 @@ Source: vercel.com/docs/webhooks/webhooks-api, "Securing webhooks"; vercel.com/d
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600
 ANSWER_WITHIN_S = 30
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "body.id", "body.type", True
+HEADER = BodyHeader("x-vercel-signature", algorithm="sha1")
 ID_FIELD = "id"
 SAMPLE = {"type": "deployment.succeeded", "payload": {"deployment": {"id": "dpl_1"}}}
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_hex("sha1", secret, request.body), request.header("x-vercel-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -37,4 +39,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Vercel would send ``body``, which holds its own id."""
-    return {"x-vercel-signature": hmac_hex("sha1", secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

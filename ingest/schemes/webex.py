@@ -5,15 +5,17 @@ Source: developer.webex.com/docs, "Webhooks", "Handling requests from Webex Mess
 
 from __future__ import annotations
 
+from ingest.body_header import BodyHeader
 from ingest.fields import joined_type
 from ingest.scheme import Identity, text_field
-from ingest.signature import SignedRequest, hmac_hex, require_equal
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 0  # the documentation names none
 ANSWER_WITHIN_S = None
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "resource and event of the body", False
+HEADER = BodyHeader("X-Spark-Signature", algorithm="sha1")
 SAMPLE = {"id": "Y2lzY29z", "resource": "messages", "event": "created", "data": {"id": "M1", "roomId": "R1"}}
 
 
@@ -23,7 +25,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_hex("sha1", secret, request.body), request.header("x-spark-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def identify(request: SignedRequest, body: object) -> Identity:
@@ -39,4 +41,4 @@ def identify(request: SignedRequest, body: object) -> Identity:
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Webex would send ``body``."""
-    return {"X-Spark-Signature": hmac_hex("sha1", secret, body).decode()}
+    return HEADER.sign(body, secret=secret)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from ingest.body_header import BodyHeader
 from ingest.scheme import Handshake, Identity, text_header
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.signature import SignedRequest
 
 # The headers carry no proof: only the body is signed.
 KEPT_HEADERS = (
@@ -24,6 +25,7 @@ RETRY_WINDOW_S = 0  # a failed delivery is not sent again; after five in a row t
 ANSWER_WITHIN_S = 60
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "X-WC-Webhook-Delivery-ID", "X-WC-Webhook-Topic", False
+HEADER = BodyHeader("X-WC-Webhook-Signature", encoding="base64")
 SAMPLE = {"id": 727, "status": "processing", "currency": "EUR", "total": "29.35"}
 
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
@@ -35,7 +37,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("x-wc-webhook-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def greeting(request: SignedRequest, body: object) -> Handshake | None:
@@ -58,5 +60,5 @@ def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str
     return {
         "X-WC-Webhook-Topic": "order.created",
         "X-WC-Webhook-Delivery-ID": event_id,
-        "X-WC-Webhook-Signature": hmac_sha256_base64(secret, body).decode(),
+        **HEADER.sign(body, secret=secret),
     }

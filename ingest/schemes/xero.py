@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ingest.body_header import BodyHeader
 from ingest.fields import joined_type, list_at
-from ingest.scheme import Handshake, Identity, text_field
-from ingest.signature import SignedRequest, hmac_sha256_base64, require_equal
+from ingest.scheme import Handshake, Identity, no_events_answer, text_field
+from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ()
 RETRY_WINDOW_S = 24 * 3600  # with pauses that grow
 ANSWER_WITHIN_S = 5
 TIMESTAMP_TOLERANCE_S = None
 ID_AT, TYPE_AT, SIGNED_ID = "", "eventCategory and eventType of body.events[]", False
+HEADER = BodyHeader("x-xero-signature", encoding="base64")
 SAMPLE = {
     "events": [{"resourceId": "717f2bfc", "eventCategory": "INVOICE", "eventType": "UPDATE"}],
     "firstEventSequence": 1,
@@ -29,14 +31,12 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
     Raises:
         InvalidSignature: the header is missing, repeated or malformed, or does not match.
     """
-    require_equal(hmac_sha256_base64(secret, request.body), request.header("x-xero-signature"))
+    HEADER.verify(request, secret=secret)
 
 
 def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: float) -> Handshake | None:
     """Answer "intent to receive", which has no events."""
-    if isinstance(body, dict) and body.get("events") == []:
-        return Handshake(b"", "text/plain; charset=utf-8")
-    return None
+    return no_events_answer(body)
 
 
 def split(body: object) -> Sequence[object]:
@@ -59,15 +59,6 @@ def identify(request: SignedRequest, body: object) -> Identity:
     return Identity(None, event_type, id_signed=False)
 
 
-def identify_item(request: SignedRequest, item: object) -> Identity:
-    """Return the same of an event in a list.
-
-    Raises:
-        MalformedEvent: as `identify`.
-    """
-    return identify(request, item)
-
-
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:
     """Return the header with which Xero would send ``body``."""
-    return {"x-xero-signature": hmac_sha256_base64(secret, body).decode()}
+    return HEADER.sign(body, secret=secret)
