@@ -91,7 +91,7 @@ class Destination:
         self._metrics = metrics.of(name)
         self._metrics.circuit_open.set(0)
         rate = None if settings.rate is None else rate_per_s(settings.rate)
-        self.limiter = RateLimiter(rate, now=now, sleep=sleep)
+        self.limiter = RateLimiter(rate, now=now, sleep=sleep, on_held=self._metrics.held)
         self._on_circuit_opened = on_circuit_opened
         self._circuit: State = "closed"
         self._last_failure = ""

@@ -15,6 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from connectors.quota import Quota
 from connectors.turns import Turns
@@ -24,6 +25,9 @@ RECHECK_S = 1.0  # a wait looks again this often, since share and block may chan
 BURST_S = 0.5  # of the rate: calls that are held up on their way come closer together than they were let go
 SPREAD_BELOW = 20  # calls left: from here on they are spread, however large the quota is; else from half of it on
 _SLACK = 1e-9
+
+HeldBy = Literal["blocked", "spread"]
+"""Why a service holds calls up: it asked to be left alone, or what is left of its quota is spread over the time."""
 
 
 @dataclass(slots=True)
@@ -50,8 +54,12 @@ class RateLimiter:
         *,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_held: Callable[[HeldBy, float], None] = lambda held_by, seconds: None,
     ) -> None:
+        """Prepare a limiter; ``on_held`` gets the time that the first in line waited on behalf of the service."""
         self._whole_rate_per_s = rate_per_s
+        self._on_held = on_held
+        self._held_by: HeldBy | None = None
         self._share = (1, 1)
         self._now = now
         self._sleep = sleep
@@ -122,16 +130,27 @@ class RateLimiter:
         await self._turns.take(high)
         try:
             while (wait_s := self._take()) > 0:
-                await self._sleep(min(wait_s, RECHECK_S))
+                await self._wait(min(wait_s, RECHECK_S))
         finally:
             self._turns.give_back(high)
         return self._now() - started_s
 
+    async def _wait(self, seconds: float) -> None:
+        held_by, since_s = self._held_by, self._now()
+        try:
+            await self._sleep(seconds)
+        finally:
+            if held_by is not None:
+                self._on_held(held_by, self._now() - since_s)
+
     def _take(self) -> float:
         """Take a token and return 0, or return the seconds until there may be one."""
+        self._held_by = None
         if self.blocked_s > 0:
+            self._held_by = "blocked"
             return self.blocked_s
         if (wait_s := self._quota_wait_s()) > 0:
+            self._held_by = "spread"
             return wait_s
         wait_s = self._take_token()
         if wait_s <= 0 and self._quota is not None:

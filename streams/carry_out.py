@@ -221,6 +221,7 @@ class _Round:
 
     async def _cancel(self, reason: str) -> None:
         await self._skip(f"cancelled: {reason}")
+        self.around.metrics.cancelled.labels(self.around.destination).inc()
         # After the outcome: killed in between, it is still cancelled when it is read again.
         await self.around.send(ended(self.around.names, self.delivery.id))
 

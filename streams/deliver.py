@@ -123,6 +123,11 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self.prioritized = self.prioritized or self.high_topic in await self._consumer.topics()
         if self.prioritized:
             self.destination.prioritize()
+        priorities = (False, True) if self.prioritized else (False,)
+        self.queue_wait_s = {
+            high: self._metrics.queue_wait_s.labels(self.destination.name, "high" if high else "normal")
+            for high in priorities
+        }
         self._consumer.subscribe([self.topic, *([self.high_topic] if self.prioritized else [])], listener=self)
         self._commits = Commits(
             self._consumer,
@@ -316,6 +321,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             replay=int(replay) if replay.isdigit() else 0,
             high=record.topic == self.high_topic,
             in_place=link is not None,
+            came_ms=record.timestamp_ms,
         )
         settled = False
         try:
@@ -453,14 +459,15 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
 class _Work:
     """One record's view of its queue."""
 
-    __slots__ = ("assignment", "handed_on", "high", "in_place", "queue", "replay", "version")
+    __slots__ = ("assignment", "came_ms", "handed_on", "high", "in_place", "queue", "replay", "version")
 
     def __init__(
-        self, queue: DestinationQueue, assignment: Assignment, *, replay: int, high: bool, in_place: bool
+        self, queue: DestinationQueue, assignment: Assignment, *, replay: int, high: bool, in_place: bool, came_ms: int
     ) -> None:
         self.queue = queue
         self.assignment = assignment
         self.high, self.in_place, self.replay = high, in_place, replay
+        self.came_ms = came_ms  # into the queue, Unix milliseconds; 0 once its wait is counted
         self.version = 0
         self.handed_on = False  # to the queue of another destination
 
@@ -493,6 +500,10 @@ class _Work:
         if reason is not None:
             raise Cancelled(reason)
         self.version = self.queue._pauses.version(self.queue.destination.name)
+        if self.came_ms:
+            waited_s = max(0.0, self.queue._now_s() - self.came_ms / 1000)  # the clock may be another machine's
+            self.queue.queue_wait_s[self.high].observe(waited_s)
+            self.came_ms = 0
 
     async def call(self, action: str, parameters: dict[str, object], idempotency_key: str) -> Settlement:
         return await self.queue.destination.call(

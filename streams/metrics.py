@@ -11,6 +11,7 @@ from streams.table_watch import TableMetrics
 
 FAN_OUT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600)
 COMMIT_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+QUEUE_WAIT_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600)
 AGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
 
 
@@ -31,6 +32,19 @@ class StreamsMetrics:
             "headrace_deliveries",
             "Deliveries that left their queue.",
             ["destination", "route", "outcome"],
+            registry=registry,
+        )
+        self.cancelled = Counter(
+            "headrace_deliveries_cancelled",
+            "Deliveries that somebody cancelled before their call; they are among those skipped.",
+            ["destination"],
+            registry=registry,
+        )
+        self.queue_wait_s = Histogram(
+            "headrace_queue_wait_seconds",
+            "Time from when a delivery came into its queue until its first call out of it.",
+            ["destination", "priority"],
+            buckets=QUEUE_WAIT_BUCKETS_S,
             registry=registry,
         )
         self.delivery_age_s = Histogram(
@@ -99,6 +113,7 @@ class StreamsMetrics:
             self.dead_letters_written.labels("", stage)
         for route, destination in routes:
             self.delivery_age_s.labels(destination)
+            self.cancelled.labels(destination)
             for stage in STAGES:
                 self.dead_letters_written.labels(destination, stage)
             for outcome in ("settled", "delayed", "dead_lettered", "skipped", "shadowed"):

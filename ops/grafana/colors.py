@@ -44,6 +44,8 @@ SERIES = {
     "waiting for fan-out": "blue",
     "waiting for delivery": "orange",
     "waiting for a retry": WAITING,
+    "high priority": "purple",
+    "normal": "orange",
     "p50": "light-blue",
     "p95": "blue",
     "p99": "dark-blue",

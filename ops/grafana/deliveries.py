@@ -22,6 +22,7 @@ from ops.grafana.panels import (
 )
 from ops.grafana.query import (
     DESTINATION,
+    QUEUE_OF_DESTINATION,
     RANGE,
     WHOLE_RANGE,
     WINDOW,
@@ -33,6 +34,7 @@ from ops.grafana.query import (
 )
 
 DELIVERIES, ATTEMPTS = "headrace_deliveries_total", "headrace_attempts_total"
+QUEUE_WAIT, HELD = "headrace_queue_wait_seconds", "headrace_destination_held_seconds_total"
 AGE, ATTEMPT, WAIT = "headrace_delivery_age_seconds", "headrace_attempt_seconds", "headrace_rate_limit_wait_seconds"
 FAILED = f'{ATTEMPTS}{{{DESTINATION}, outcome!="ok"}}'
 LIMITS_OF_A_DESTINATION = "delivery_slots|rate|records_in_work|body_bytes_in_work"
@@ -243,9 +245,9 @@ RATES = Row(
                 f"{depth_by_destination()} and topk(10, sum by (destination) ("
                 + destination_of(
                     "max by (topic) (max_over_time("
-                    f'headrace_queue_depth{{topic=~".*deliveries[.]($destination)"}}{WHOLE_RANGE}))',
+                    f'headrace_queue_depth{{topic=~".*deliveries[.]($destination)([.]high)?"}}{WHOLE_RANGE}))',
                     "topic",
-                    ".*deliveries[.](.+)",
+                    QUEUE_OF_DESTINATION,
                 )
                 + "))",
                 "{{destination}}",
@@ -384,6 +386,64 @@ FAILURES = Row(
     ],
 )
 
+TURNS = Row(
+    "Priority, quotas and cancellations",
+    [
+        lines(
+            "Waiting by priority",
+            "Deliveries in the queues of the destinations chosen. Those of routes with `priority: high` have queues of"
+            " their own, which are worked first.",
+            Query(
+                'sum(max by (topic) (headrace_queue_depth{topic=~".*deliveries[.]($destination)[.]high"}))',
+                "high priority",
+            ),
+            Query(
+                "sum(max by (topic) (headrace_queue_depth"
+                '{topic=~".*deliveries[.]($destination)", topic!~".*[.]high"}))',
+                "normal",
+            ),
+            stacked=True,
+            links=[to_runbook("HeadraceQueueGrowing")],
+        ),
+        lines(
+            "Wait in the queue by priority, p99",
+            "From when a delivery came into its queue until its first call out of it: those before it, a slot, the"
+            " circuit and the rate.",
+            Query(quantile(0.99, QUEUE_WAIT, f'{DESTINATION}, priority="high"', "priority"), "high priority"),
+            Query(quantile(0.99, QUEUE_WAIT, f'{DESTINATION}, priority="normal"', "priority"), "normal"),
+            unit="s",
+        ),
+        lines(
+            "Held up by the service",
+            "Share of the time in which calls wait because the service asked for it (429, Retry-After, or its quota is"
+            " used up: blocked), or because what is left of its quota is spread over the time until it is filled again"
+            " (spread). At the worker that waits most; the ten destinations held up longest.",
+            Query(
+                f"max by (destination, reason) (rate({HELD}{{{DESTINATION}}}{WINDOW}))"
+                " and on (destination) topk(10, sum by (destination)"
+                f" (increase({HELD}{{{DESTINATION}}}{WHOLE_RANGE})))",
+                "{{destination}}, {{reason}}",
+            ),
+            unit="percentunit",
+            links=[to_runbook("HeadraceQueueGrowing")],
+            data_links=[to_destination()],
+        ),
+        lines(
+            "Cancelled by destination",
+            "Deliveries that `headrace queue DESTINATION cancel` kept from being called, when a worker came upon them."
+            " They are among those skipped. Counted over each step of the graph; the ten destinations with most.",
+            Query(
+                f"sum by (destination) (increase(headrace_deliveries_cancelled_total{{{DESTINATION}}}{WINDOW}))"
+                " and topk(10, sum by (destination)"
+                f" (increase(headrace_deliveries_cancelled_total{{{DESTINATION}}}{WHOLE_RANGE})))",
+                "of {{destination}}",
+            ),
+            data_links=[to_destination()],
+            nothing="none cancelled",
+        ),
+    ],
+)
+
 LIMITS = Row(
     "Limits and objective",
     [
@@ -498,6 +558,6 @@ PAGE = Page(
     links.DELIVERIES,
     "Deliveries",
     "What each destination gets, how long it takes, and what becomes of what fails.",
-    [NOW, TABLE, RATES, TIME, FAILURES, LIMITS, TAKEOVER, EACH],
+    [NOW, TABLE, RATES, TIME, FAILURES, TURNS, LIMITS, TAKEOVER, EACH],
     [variables.destination()],
 )

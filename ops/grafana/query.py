@@ -67,13 +67,13 @@ def destination_of(expr: str, label: str, pattern: str) -> str:
     return f'label_replace({expr}, "destination", "$1", "{label}", "{pattern}")'
 
 
-QUEUE_OF_DESTINATION = ".*deliveries[.](.+)"
+QUEUE_OF_DESTINATION = ".*deliveries[.](.+?)([.]high)?"  # the one of high priority is the destination's too
 
 
 def depth_by_destination(selected: str = "$destination") -> str:
-    """Return the depth of each destination's queue, by ``destination``.
+    """Return the depth of each destination's queues, by ``destination``.
 
     Every part exports every depth, so it is their maximum: parts that look at other moments differ a little.
     """
-    depth = f'max by (topic) (headrace_queue_depth{{topic=~".*deliveries[.]({selected})"}})'
+    depth = f'max by (topic) (headrace_queue_depth{{topic=~".*deliveries[.]({selected})([.]high)?"}})'
     return f"sum by (destination) ({destination_of(depth, 'topic', QUEUE_OF_DESTINATION)})"

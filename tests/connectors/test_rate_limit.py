@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.quota import Quota
 from connectors.rate_limit import RateLimiter
 from connectors.settings import rate_per_s
 from tests.connectors.clock import Clock, never
@@ -106,6 +107,42 @@ async def test_a_block_is_an_hour_at_most():
     limiter.block_for(1e12)
     assert limiter.blocked_s == 3600
     limiter.block_for(-5)
+
+
+async def test_what_a_service_holds_up_is_told_and_ones_own_rate_is_not():
+    clock, held = Clock(), []
+    limiter = RateLimiter(10, now=clock, sleep=clock.sleep, on_held=lambda by, seconds: held.append((by, seconds)))
+    for _ in range(20):
+        await limiter.acquire()
+    assert held == []
+    limiter.block_for(20)
+    await asyncio.gather(*(limiter.acquire() for _ in range(3)))  # one waits, and the others for it
+    assert {by for by, _ in held} == {"blocked"}
+    assert sum(seconds for _, seconds in held) == pytest.approx(20)
+    assert max(seconds for _, seconds in held) <= 1  # told on the way, so that a long wait shows
+    held.clear()
+    limiter.learn(Quota(remaining=4, reset_s=50))
+    for _ in range(4):
+        await limiter.acquire()
+    assert {by for by, _ in held} == {"spread"}
+    assert sum(seconds for _, seconds in held) == pytest.approx(40, abs=0.5)
+
+
+async def test_a_wait_that_is_cancelled_was_held_up_all_the_same():
+    clock, held = Clock(), []
+
+    async def sleep(seconds):
+        clock.now_s += 0.4
+        await never(seconds)
+
+    limiter = RateLimiter(None, now=clock, sleep=sleep, on_held=lambda by, seconds: held.append((by, seconds)))
+    limiter.block_for(20)
+    waiting = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert held == [("blocked", pytest.approx(0.4))]
 
 
 async def test_first_come_first_served_and_a_cancelled_wait_takes_nothing():

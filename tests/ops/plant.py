@@ -21,8 +21,15 @@ DESTINATIONS: dict[str, dict[str, Any]] = {
     "limited": {"rate": "20/s"},
     "denying": {},
     "held": {},
+    "sparing": {},
 }
-PATHS = {"failing": Answer(500), "refusing": Answer(422), "denying": Answer(401), "slow": Answer(delay_s=0.3)}
+PATHS = {
+    "failing": Answer(500),
+    "refusing": Answer(422),
+    "denying": Answer(401),
+    "slow": Answer(delay_s=0.3),
+    "sparing": Answer(headers={"RateLimit": '"calls";r=100;t=2', "RateLimit-Policy": '"calls";q=1000;w=20'}),
+}
 BODY_BYTES_MAX = 4096
 # At the pace of this load, a month has more tasks than Zapier sells.
 PRICES = """\
@@ -47,6 +54,8 @@ class Plant:
         table["routes"][0]["when"] = "body.n >= 0"  # a body that has no n matches nothing: a dead letter of "match"
         (failing,) = [route for route in table["routes"] if route["to"] == "failing"]
         failing["when"] = "body.breaks is defined"  # few: its circuit lets one call through in 2 seconds
+        (slow,) = [route for route in table["routes"] if route["to"] == "slow"]
+        table["routes"].append({**slow, "name": "to-slow-at-once", "priority": "high"})
         self.system.write_table()
         for name, answer in PATHS.items():
             self.system.receiver.answers[f"/{name}/"] = answer

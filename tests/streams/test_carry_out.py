@@ -349,6 +349,7 @@ async def test_a_cancelled_delivery_is_skipped_and_the_cancellation_ends_after_i
     assert Outcome.from_record(world.published[0].value or b"").detail == "cancelled: by hand"
     assert (world.published[1].key, world.published[1].value) == (DELIVERY.id.encode(), None)
     assert len(world.calls) == (0 if moment == "when it is read" else 1)
+    assert around.metrics.cancelled.labels("crm")._value.get() == 1
 
 
 def test_a_cancellation_is_of_one_replay_and_ends_with_its_tombstone() -> None:
