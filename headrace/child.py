@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from headrace.hangup import hold_hangups
 from headrace.level_signals import ignore_level_signals
 
 _PR_SET_PDEATHSIG = 1
@@ -35,11 +36,13 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> Callable[[], None]:
 
 
 def starting() -> Callable[[], None]:
-    """Return the ``preexec_fn`` of a process of Headrace: as `die_with_parent`, and no level signal ends it."""
+    """Return the ``preexec_fn`` of a process of Headrace: as `die_with_parent`, and no signal that asks for a
+    reload or another level ends it."""
     bind_to_parent = die_with_parent()
 
     def start() -> None:
         ignore_level_signals()
+        hold_hangups()
         bind_to_parent()
 
     return start

@@ -192,7 +192,7 @@ class Children:
             pass_fds=(sock.fileno(),),
             env={**settings.environ, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_dir)},
             start_new_session=True,  # Ctrl-C is for the parent, which drains its children
-            preexec_fn=_before_start(),
+            preexec_fn=starting(),
         )
 
     def _signal(self, number: int) -> None:
@@ -220,18 +220,6 @@ class Children:
     def _port(self) -> int:
         port: int = self.sockets[0].getsockname()[1]
         return port
-
-
-def _before_start() -> Callable[[], None]:
-    """Return what a child does before its program starts."""
-    start = starting()
-
-    def prepare() -> None:
-        # Before the child listens to it SIGHUP would end it; it reads the table later, so nothing is missed.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        start()
-
-    return prepare
 
 
 def _fresh_dir(path: Path) -> Path:

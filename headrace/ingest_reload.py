@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import signal
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -12,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
+from headrace.hangup import take_hangups
 from headrace.live_sources import SourceError, live_sources
 from headrace.topics import ensure_topics
 from ingest.sources import Source
@@ -33,7 +33,7 @@ class Hangup:
 
     def listen(self) -> None:
         """Take the signal, which would end the process. Do it before the routing table is read for the first time."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+        take_hangups(self._asked.set)
 
     async def serve(self, reload: Callable[[], Awaitable[object]]) -> None:
         """Call ``reload`` after each signal, until cancelled."""

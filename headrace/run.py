@@ -20,6 +20,7 @@ from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.echo import Echo
 from headrace.first_secrets import generate_missing
+from headrace.hangup import take_hangups
 from headrace.kafka_dir import DirectoryLock
 from headrace.keeper import Keeper
 from headrace.level_signals import obey_level_signals
@@ -169,7 +170,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_stop_signal)
-        loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
+        take_hangups(self._on_reload_signal)
         obey_level_signals(self.settings.logs, self._pass_on)
 
     def _on_stop_signal(self) -> None:

@@ -24,6 +24,7 @@ from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.failure import one_line
+from headrace.hangup import take_hangups
 from headrace.level_signals import obey_level_signals
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.process_metrics import ProcessMetrics
@@ -127,7 +128,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, end)
         loop.add_signal_handler(signal.SIGINT, end)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        take_hangups(self._reload_soon)
         obey_level_signals(self.settings.logs)
         try:
             await serving

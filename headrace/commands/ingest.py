@@ -7,6 +7,7 @@ import sys
 import click
 
 from headrace.context import Settings
+from headrace.hangup import hold_hangups
 from headrace.options import with_settings
 
 _PORT = click.IntRange(0, 65535)
@@ -54,6 +55,7 @@ def command(
 
     SIGHUP reloads the routing table and the secrets, all or nothing; fan-out takes a new source after its restart.
     """
+    hold_hangups()  # one that comes during the start is obeyed at its end
     import uvloop
 
     from headrace.ingest_command import run_ingest

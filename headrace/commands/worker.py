@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from headrace.context import Settings
+from headrace.hangup import hold_hangups
 from headrace.options import with_settings
 
 
@@ -29,6 +30,7 @@ from headrace.options import with_settings
 @with_settings
 def command(settings: Settings, *, only: str | None, admin_host: str, admin_port: int, claim_slot: bool) -> None:
     """Run fan-out and deliveries until SIGTERM; the tables are under the data directory."""
+    hold_hangups()  # one that comes during the start is obeyed at its end
     import uvloop
 
     from headrace.slot import claimed

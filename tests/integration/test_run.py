@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -245,6 +246,19 @@ async def test_a_part_that_cannot_be_kept_up_ends_the_run(instance: Instance) ->
     assert "worker 0 cannot be kept up, it died 5 times in a row: worker 0 ended with code " in process.stderr
     assert process.stdout == ""
     assert not processes_with(str(instance.data_dir))
+
+
+async def test_a_reload_while_the_parts_start_ends_none_of_them(instance: Instance) -> None:
+    process = instance.start()
+    await process.wait_for("starting Kafka")
+    while "headrace ready" not in process.stdout:
+        assert process.running
+        process.signal(signal.SIGHUP)
+        await asyncio.sleep(0.05)  # so that some reach a part before it has read its first module
+    await process.wait_for('"reloaded"')
+    assert "killed by" not in process.stderr
+    assert "ended with code" not in process.stderr
+    assert await process.terminate(60) == 0
 
 
 async def test_a_reload_reaches_the_parts(instance: Instance, receiver: Receiver) -> None:
