@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ class Brokers:
             self.containers.append(self._start(name))
         for name, container in zip(self.names, self.containers, strict=True):
             check = placed(service(name)["healthcheck"]["test"], {"/9092": f"/{self.ports[name][0]}"})
-            wait_until(lambda container=container, check=check: container.healthy(check), 120, 0.5)  # type: ignore[misc]
+            wait_until(partial(container.healthy, check), 120, 0.5)
 
     def _start(self, name: str) -> Container:
         here = self.directory / name

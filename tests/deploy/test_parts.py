@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_the_containers_become_healthy_and_end_with_0(kafka: KafkaForTests, tmp_
         container = start([str(BIN / entry[0]), *entry[1:], *described["command"]], environ, name)
         test = described.get("healthcheck", {}).get("test") or ["CMD", *dockerfile.healthcheck(IMAGE)]
         check = ["CMD", str(BIN / test[1]), *test[2:]]
-        wait_until(lambda container=container, check=check: container.healthy(check), 120, 0.5)  # type: ignore[misc]
+        wait_until(partial(container.healthy, check), 120, 0.5)
     worker = container
     assert (tmp_path / "data" / "worker-0").is_dir(), "replicas share the volume by --claim-slot"
     assert worker.end(120) == 0, worker.log.read_text()[-3000:]

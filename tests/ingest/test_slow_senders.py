@@ -86,7 +86,7 @@ async def test_a_head_that_comes_too_slowly_gets_408_however_it_trickles() -> No
             if answer.done():
                 break
             writer.write(bytes([byte]))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # the trickle that is tested: a head of 20 s, of which each byte comes soon
         found = await answer
         assert_error(found, 408, "request_timeout")
         assert found[1]["connection"] == "close"
@@ -98,7 +98,7 @@ async def test_a_second_request_on_a_connection_has_its_own_time() -> None:
     async with serving(Limits(head_timeout_s=1.0)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
         for _ in range(3):
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.6)  # three such pauses are longer than the time that one head has
             writer.write(post(b"{}"))
             assert (await read_answer(reader))[0] == 200
         writer.write(b"POST")
@@ -114,7 +114,7 @@ async def test_a_slow_body_does_not_count_as_in_flight_and_a_drain_waits_for_it(
         assert (await port.raw(post(b"{}")))[0] == 200
         port.server.announce_end()
         draining = asyncio.create_task(port.server._drain())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # a drain that did not wait would be over: there is no sign to await that it does
         assert not draining.done()
         writer.write(b"}")
         status, headers, _ = await read_answer(reader)

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tests.harness import eventually
 from tests.ingest.test_server import post, read_answer, serving
 
 
@@ -19,7 +20,6 @@ def test_connections_that_wait_to_be_accepted_are_served(loop_is_uvloop: bool) -
 
     async def connect_and_end() -> int:
         async with serving() as port:
-            await asyncio.sleep(0.05)
             for _ in range(60):  # without a turn of the loop: they stay in the kernel's queue
                 waiting.append(socket.create_connection(("127.0.0.1", port.number)))
                 waiting[-1].sendall(post(b"{}"))
@@ -68,9 +68,10 @@ async def test_keep_alive_clients_that_reconnect_lose_nothing_at_an_announced_en
     over = asyncio.Event()
     async with serving() as port:
         clients = [asyncio.create_task(client()) for _ in range(20)]
-        await asyncio.sleep(0.3)
+        await eventually(lambda: len(answered) >= 200)
         port.server.announce_end()
-        await asyncio.sleep(0.3)
+        before = len(answered)
+        await eventually(lambda: len(answered) >= before + 200)  # by way of new connections: each is for one answer now
         over.set()  # the balancer has noticed: it sends no more
     await asyncio.gather(*clients)
     assert set(answered) == {200}
