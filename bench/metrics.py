@@ -26,7 +26,7 @@ from streams.metrics import StreamsMetrics
 
 def ingest_counts() -> Callable[[], None]:
     """Return what ingest counts for one accepted post."""
-    answered = IngestMetrics(CollectorRegistry()).of("shop", "accepted")
+    answered = IngestMetrics(CollectorRegistry()).answers.of("shop", "accepted")
     return lambda: answered(0.01)
 
 

@@ -59,7 +59,7 @@ class IngestProcess:
         self._table = table
         self._spooled: SpooledPublisher | None = None
         self.metrics = IngestMetrics(registry)
-        self.metrics.announce(table.sources)
+        self.metrics.answers.announce(table.sources)
         self._tracing = start_tracing(settings.environ, "ingest")
         self.publisher = Publisher(settings.kafka(table), settings.topic_names, tracing=self._tracing)
         self.server = IngestServer(
@@ -138,7 +138,7 @@ class IngestProcess:
 
     def take(self, table: RoutingTable, sources: dict[str, Source]) -> None:
         """Answer by this table from the next request on."""
-        self.metrics.announce(table.sources)
+        self.metrics.answers.announce(table.sources)
         self._table, self.server.sources = table, sources
         log.info("reloaded", sources=len(sources), pid=os.getpid())
 

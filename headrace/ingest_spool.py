@@ -59,12 +59,12 @@ async def spooling(
     try:
         async with opened(claim.path, bounds_of(chosen, processes)) as spool:
             outage = Outage()
-            keep = SpooledPublisher(publisher, spool, outage, metrics, after_s=chosen.after_s)
+            keep = SpooledPublisher(publisher, spool, outage, metrics.spool, after_s=chosen.after_s)
             drain = Drain(
                 spool,
                 publisher.publish,
                 outage,
-                metrics,
+                metrics.spool,
                 place=place,
                 per_s=chosen.drain_per_s / processes,
                 ready=lambda: publisher.ready,
@@ -83,7 +83,7 @@ async def spooling(
                     except Unavailable:
                         log.error("own_event_unsent", type=told.type, reason="neither Kafka nor the spool took it")
 
-            watch = SpoolWatch(drain.spools, metrics, filling=tell)
+            watch = SpoolWatch(drain.spools, metrics.spool, capacity=metrics.capacity_used_ratio, filling=tell)
             tasks = [asyncio.create_task(drain.run(), name="drain"), asyncio.create_task(watch.run(), name="spool")]
             try:
                 yield keep

@@ -191,7 +191,7 @@ class Worker:
         self._spawn(
             stack,
             "dead letters",
-            export_dead_letters(self.kafka, self.names, self.metrics.dead_letters, self.table.destinations),
+            export_dead_letters(self.kafka, self.names, self.metrics.dead_letters.outstanding, self.table.destinations),
         )
         if self.fans_out:
             if self.table.schedules:  # first: what is due need not wait until the table is recovered

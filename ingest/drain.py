@@ -14,9 +14,9 @@ from pathlib import Path
 import structlog
 
 from ingest.accept import Unavailable
-from ingest.metrics import IngestMetrics
 from ingest.outage import Outage
 from ingest.spool import Bounds, Spool, SpoolBroken
+from ingest.spool_metrics import SpoolMetrics
 from ingest.spool_place import Claim, claim_orphans
 from streams.event import Event, Receipt
 
@@ -36,7 +36,7 @@ class Drain:
         spool: Spool,
         publish: Callable[[Event], Awaitable[Receipt]],
         outage: Outage,
-        metrics: IngestMetrics,
+        metrics: SpoolMetrics,
         *,
         place: Path,
         per_s: float,
@@ -100,7 +100,7 @@ class Drain:
                 return  # logged
             if not settled:
                 return
-            self._metrics.spool_published.inc(len(settled))
+            self._metrics.published.inc(len(settled))
             await self._sleep(max(0.0, started_s + len(entries) / self._per_s - self._monotonic_s()))
 
     async def _publish_all(self, entries: list[tuple[bytes, Event | None]]) -> list[bytes]:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import structlog
 
 from ingest.accept import Unavailable
-from ingest.metrics import IngestMetrics
 from ingest.outage import Outage
 from ingest.publisher import Publisher
 from ingest.spool import Spool, SpoolBroken, SpoolFull
+from ingest.spool_metrics import SpoolMetrics
 from streams.event import Event, Receipt
 
 log = structlog.get_logger("ingest")
@@ -29,7 +29,7 @@ class SpooledPublisher:
         publisher: Publisher,
         spool: Spool,
         outage: Outage,
-        metrics: IngestMetrics,
+        metrics: SpoolMetrics,
         *,
         after_s: float,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -64,7 +64,7 @@ class SpooledPublisher:
             await self._spool.put(event)
         except (SpoolFull, SpoolBroken) as error:
             reason = "full" if isinstance(error, SpoolFull) else "broken"
-            self._metrics.spool_refused.labels(reason).inc()
+            self._metrics.refused.labels(reason).inc()
             raise Unavailable from error
         self._metrics.spooled.inc()
         log.debug("event_spooled", source=event.source, event_id=event.id)

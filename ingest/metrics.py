@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from ingest.spool_metrics import SpoolMetrics
+
 # 0.2 is an edge: what a producer waits for should stay under it.
 REQUEST_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
 UNKNOWN_SOURCE = ""
@@ -17,8 +19,8 @@ _KEPT = frozenset({"accepted", "handshake"})
 _VALID = _KEPT | {"unavailable", "overloaded", "unexpected"}
 
 
-class IngestMetrics:
-    """The metrics of one ingest process; the modes say how those of several are put together."""
+class AnswerMetrics:
+    """What was answered, and how soon."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -46,6 +48,49 @@ class IngestMetrics:
             ["source"],
             registry=registry,
         )
+
+    def announce(self, sources: Iterable[str]) -> None:
+        """Make the series of these sources, at 0: a rate needs a first sample."""
+        for source in sources:
+            self.request_s.labels(source)
+            self.valid_posts.labels(source)
+            self.valid_posts_in_time.labels(source)
+            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable", "overloaded"):
+                self.requests.labels(source, outcome)
+
+    def of(self, source: str, outcome: str) -> Callable[[float], None]:
+        """Return what counts one answer, given its duration in seconds; look it up once, it costs as much as counting.
+
+        Posts to no source belong to no objective.
+        """
+        count, observe = self.requests.labels(source, outcome).inc, self.request_s.labels(source).observe
+        if source == UNKNOWN_SOURCE or outcome not in _VALID:
+
+            def answered(duration_s: float) -> None:
+                count()
+                observe(duration_s)
+
+            return answered
+        count_valid = self.valid_posts.labels(source).inc
+        count_in_time = self.valid_posts_in_time.labels(source).inc
+        kept = outcome in _KEPT
+
+        def answered_valid(duration_s: float) -> None:
+            count()
+            observe(duration_s)
+            count_valid()
+            if kept and duration_s <= IN_TIME_S:
+                count_in_time()
+
+        return answered_valid
+
+
+class IngestMetrics:
+    """The metrics of one ingest process; the modes say how those of several are put together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers = AnswerMetrics(registry)
+        self.spool = SpoolMetrics(registry)
         self.in_flight = Gauge(
             "headrace_ingest_in_flight",
             "Requests that are being answered.",
@@ -93,74 +138,3 @@ class IngestMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._announce_spool(registry)
-
-    def _announce_spool(self, registry: CollectorRegistry) -> None:
-        """Make the series of the spool: they stay 0 without one."""
-        self.spool_events = Gauge(
-            "headrace_ingest_spool_events",
-            "Events in the spool, not yet in Kafka.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.spool_bytes = Gauge(
-            "headrace_ingest_spool_bytes",
-            "Bytes of the events in the spool.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self.spool_oldest_s = Gauge(
-            "headrace_ingest_spool_oldest_seconds",
-            "For how long the oldest event of the spool has waited; 0 if none waits.",
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self.spooled = Counter(
-            "headrace_ingest_spooled", "Events that went to the spool and were answered 200.", registry=registry
-        )
-        self.spool_published = Counter(
-            "headrace_ingest_spool_published", "Events of the spool that Kafka acknowledged.", registry=registry
-        )
-        self.spool_refused = Counter(
-            "headrace_ingest_spool_refused",
-            "Events that the spool did not take, answered 503: it is full, or its disk broken.",
-            ["reason"],
-            registry=registry,
-        )
-        for reason in ("full", "broken"):
-            self.spool_refused.labels(reason)
-
-    def announce(self, sources: Iterable[str]) -> None:
-        """Make the series of these sources, at 0: a rate needs a first sample."""
-        for source in sources:
-            self.request_s.labels(source)
-            self.valid_posts.labels(source)
-            self.valid_posts_in_time.labels(source)
-            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable", "overloaded"):
-                self.requests.labels(source, outcome)
-
-    def of(self, source: str, outcome: str) -> Callable[[float], None]:
-        """Return what counts one answer, given its duration in seconds; look it up once, it costs as much as counting.
-
-        Posts to no source belong to no objective.
-        """
-        count, observe = self.requests.labels(source, outcome).inc, self.request_s.labels(source).observe
-        if source == UNKNOWN_SOURCE or outcome not in _VALID:
-
-            def answered(duration_s: float) -> None:
-                count()
-                observe(duration_s)
-
-            return answered
-        count_valid = self.valid_posts.labels(source).inc
-        count_in_time = self.valid_posts_in_time.labels(source).inc
-        kept = outcome in _KEPT
-
-        def answered_valid(duration_s: float) -> None:
-            count()
-            observe(duration_s)
-            count_valid()
-            if kept and duration_s <= IN_TIME_S:
-                count_in_time()
-
-        return answered_valid

@@ -210,13 +210,13 @@ class IngestServer:
     def _count_match(self, source: str, position: int) -> None:
         count = self._matches.get((source, position))
         if count is None:
-            count = self._matches[source, position] = self._metrics.matches.labels(source, str(position)).inc
+            count = self._matches[source, position] = self._metrics.answers.matches.labels(source, str(position)).inc
         count()
 
     def _count(self, source: str, outcome: str, duration_s: float) -> None:
         count = self._counters.get((source, outcome))
         if count is None:
-            count = self._counters[source, outcome] = self._metrics.of(source, outcome)
+            count = self._counters[source, outcome] = self._metrics.answers.of(source, outcome)
         count(duration_s)
 
     def sample(self) -> None:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
+from prometheus_client import Gauge
 
-from ingest.metrics import IngestMetrics
 from ingest.spool import Spool, SpoolBroken
+from ingest.spool_metrics import SpoolMetrics
 
 INTERVAL_S = 1.0
 FILLING_RATIO = 0.5  # told once; with room left, so that what tells it finds a place in the spool itself
@@ -19,18 +20,22 @@ log = structlog.get_logger("ingest")
 
 
 class SpoolWatch:
-    """Looks at the spools for ever. ``filling`` is called with the used share when it passes `FILLING_RATIO`."""
+    """Looks at the spools for ever.
+
+    ``capacity`` is the gauge of used shares; ``filling`` is called with the spool's when it passes `FILLING_RATIO`.
+    """
 
     def __init__(
         self,
         spools: Callable[[], Iterable[Spool]],
-        metrics: IngestMetrics,
+        metrics: SpoolMetrics,
         *,
+        capacity: Gauge,
         filling: Callable[[float], Awaitable[None]],
         now_s: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._spools, self._metrics, self._filling = spools, metrics, filling
+        self._spools, self._metrics, self._capacity, self._filling = spools, metrics, capacity, filling
         self._now_s, self._sleep = now_s, sleep
         self._told = False
 
@@ -52,12 +57,12 @@ class SpoolWatch:
             except SpoolBroken:
                 continue  # logged; the gauges keep what was last known
         metrics, now_s = self._metrics, self._now_s()
-        metrics.spool_events.set(sum(spool.events for spool in spools))
-        metrics.spool_bytes.set(sum(spool.bytes for spool in spools))
+        metrics.events.set(sum(spool.events for spool in spools))
+        metrics.bytes.set(sum(spool.bytes for spool in spools))
         waited_s = [now_s - spool.oldest_s for spool in spools if spool.oldest_s is not None]
-        metrics.spool_oldest_s.set(max(0.0, *waited_s) if waited_s else 0)
+        metrics.oldest_s.set(max(0.0, *waited_s) if waited_s else 0)
         used_ratio = max((spool.used_ratio for spool in spools), default=0.0)
-        metrics.capacity_used_ratio.labels("spool").set(min(1.0, used_ratio))
+        self._capacity.labels("spool").set(min(1.0, used_ratio))
         if used_ratio >= FILLING_RATIO and not self._told:
             self._told = True
             await self._filling(used_ratio)

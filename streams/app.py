@@ -119,6 +119,7 @@ class FanOutApp:
         self._routes = routes
         self._data_dir = data_dir
         self._metrics = metrics
+        self._group_metrics = metrics.groups.of(names.fan_out_group)
         self._table_watch = TableWatch(metrics.table)
         self._partitions = partitions
         self._tracing = tracing
@@ -261,13 +262,7 @@ class FanOutApp:
             metrics=self._metrics,
             tracing=self._tracing,
         )
-        group = self._names.fan_out_group
-        self._metrics.announce_group(group)
-        offsets = GroupOffsets(
-            lambda: self._app.consumer,
-            commit_s=self._metrics.commit_s.labels(group),
-            commit_failures=self._metrics.commit_failures.labels(group),
-        )
+        offsets = GroupOffsets(lambda: self._app.consumer, self._group_metrics)
         self._intake = Intake(fan_out.fan_out, offsets, self._fail)
         self._metrics.capacity_used_ratio.labels("fan_out_in_work").set_function(lambda: self._intake.used_ratio)
         return app
@@ -324,8 +319,7 @@ class FanOutApp:
         generation = self._app.consumer_generation_id
         parts = [part for part in assigned if part.topic in self._source_of]
         self._intake.assign([TopicPartition(*part) for part in parts], generation)
-        self._metrics.rebalances.labels(self._names.fan_out_group).inc()
-        self._metrics.assigned_partitions.labels(self._names.fan_out_group).set(len(parts))
+        self._group_metrics.assigned(len(parts))
         self._table_watch.assigned()
         log.info("partitions_assigned", count=len(parts), generation=generation)
 

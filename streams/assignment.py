@@ -11,11 +11,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
-from prometheus_client import Counter, Histogram
 
 from streams.chains import Chains
 from streams.commit import commit_offsets
 from streams.dead_letter import LETTER_HEADER
+from streams.group_metrics import GroupMetrics
 from streams.membership import Membership
 from streams.offsets import CommitPoint, Progress
 
@@ -109,12 +109,11 @@ class Commits:
         membership: Membership,
         *,
         name: str,
-        duration_s: Histogram,
-        failures: Counter,
+        metrics: GroupMetrics,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._consumer, self._membership = consumer, membership
-        self._name, self._duration_s, self._failures, self._monotonic_s = name, duration_s, failures, monotonic_s
+        self._name, self._metrics, self._monotonic_s = name, metrics, monotonic_s
         self._lock = asyncio.Lock()
 
     async def commit_next(self, assignment: Assignment) -> None:
@@ -138,8 +137,8 @@ class Commits:
                 return
             offsets = {part: OffsetAndMetadata(point.offset, point.metadata) for part, point in news.items()}
             try:
-                with self._duration_s.time():
-                    await commit_offsets(self._consumer, offsets, failures=self._failures)
+                with self._metrics.commit_s.time():
+                    await commit_offsets(self._consumer, offsets, failures=self._metrics.commit_failures)
             except (KafkaError, IllegalStateError) as error:
                 # The group is rebalancing, or has: committed at the end of the drain, or repeated.
                 log.info("commit_refused", destination=self._name, error=type(error).__name__)

@@ -344,7 +344,7 @@ def retry_delay_s(delays_s: Iterable[int], wait_s: float) -> int:
 async def _send_letter(letter: DeadLetter, around: Surroundings) -> None:
     """Publish a dead letter and what is told of it; acknowledged, both, before the record that died is settled."""
     await around.send(letter.to_record(around.names.dead_letter))
-    around.metrics.letter_written(letter)
+    around.metrics.dead_letters.written(letter)
     for record in around.own_events.records(dead_letter(letter, destination=around.destination)):
         await around.send(record)
 

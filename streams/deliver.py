@@ -91,7 +91,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._pauses, self._cancellations, self._metrics = pauses, cancellations, metrics
         self._own_events, self._herald = own_events, herald
         self._tracing = tracing or Tracing()
-        metrics.announce_group(self.group)
+        self._group_metrics = metrics.groups.of(self.group)
         self._now_s, self._monotonic_s = now_s, monotonic_s
         self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
         self._assignment: Assignment | None = None
@@ -133,8 +133,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             self._consumer,
             self._membership,
             name=self.destination.name,
-            duration_s=self._metrics.commit_s.labels(self.group),
-            failures=self._metrics.commit_failures.labels(self.group),
+            metrics=self._group_metrics,
         )
         self._background = [self._spawn(self._take(high=False)), self._spawn(self._commit_for_ever())]
         if self.prioritized:
@@ -405,7 +404,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         if self._assignment is not None:
             await self._drain(self._assignment)
             self._assignment = None
-            self._metrics.assigned_partitions.labels(self.group).set(0)
+            self._group_metrics.revoked()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin at the committed offsets, passing over what is settled beyond them; called by aiokafka."""
@@ -429,8 +428,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             partitions = len(topics) * max(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
             self.destination.share(len(assigned), max(1, partitions, len(assigned)))
             self._assignment = Assignment(progress, self._membership.joined())
-            self._metrics.assigned_partitions.labels(self.group).set(len(assigned))
-            self._metrics.rebalances.labels(self.group).inc()
+            self._group_metrics.assigned(len(assigned))
             self.wake()
         except Exception as error:
             self._fail(error)
@@ -449,7 +447,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 await self._commits.commit(assignment)
         except TimeoutError:
-            self._metrics.commit_failures.labels(self.group).inc()
+            self._group_metrics.commit_failures.inc()
             log.warning("last_commit_timed_out", destination=self.destination.name)
         assignment.over = True
         assignment.dirty.set()  # who waits to commit it turns to the next assignment

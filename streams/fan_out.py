@@ -271,7 +271,7 @@ class FanOut:
 
     def _letter(self, letter: DeadLetter, record: Taken) -> list[Record]:
         """Return a dead letter and what is told of it."""
-        self._metrics.letter_written(letter)
+        self._metrics.dead_letters.written(letter)
         told = self._own_events.records(dead_letter(letter, source=record.source))
         return [letter.to_record(self._names.dead_letter), *told]
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError
-from prometheus_client import Counter, Histogram
+
+from streams.group_metrics import GroupMetrics
 
 ANSWER_S_MAX = 10.0
 
@@ -18,9 +19,8 @@ T = TypeVar("T")
 class GroupOffsets:
     """The offsets of Faust's consumer, asked for in the thread that it lives in; commits are measured."""
 
-    def __init__(self, consumer: Callable[[], Any], *, commit_s: Histogram, commit_failures: Counter) -> None:
-        self._faust_consumer = consumer
-        self._commit_s, self._commit_failures = commit_s, commit_failures
+    def __init__(self, consumer: Callable[[], Any], metrics: GroupMetrics) -> None:
+        self._faust_consumer, self._metrics = consumer, metrics
 
     async def committed(self, parts: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the committed offset of each partition, or the log's start where there is none."""
@@ -33,7 +33,7 @@ class GroupOffsets:
 
     async def commit(self, offsets: Mapping[TopicPartition, int], generation: int) -> None:
         """Commit as a member of ``generation``; a partition that is no longer assigned makes it fail as a whole."""
-        with self._commit_s.time(), self._commit_failures.count_exceptions():
+        with self._metrics.commit_s.time(), self._metrics.commit_failures.count_exceptions():
             await self._call(lambda consumer: _commit(consumer, dict(offsets), generation))
 
     async def _call(self, call: Callable[[AIOKafkaConsumer], Coroutine[Any, Any, T]]) -> T:

@@ -7,12 +7,36 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streams.dead_letter import STAGES, DeadLetter
+from streams.group_metrics import GroupsMetrics
 from streams.table_watch import TableMetrics
 
 FAN_OUT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600)
-COMMIT_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 QUEUE_WAIT_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600)
 AGE_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+
+
+class DeadLetterMetrics:
+    """What is outstanding, and what was written. A dead letter of no destination has the label empty."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outstanding = Gauge(
+            "headrace_dead_letters", "Outstanding dead letters.", ["destination"], registry=registry
+        )
+        self._written = Counter(
+            "headrace_dead_letters_written",
+            "Dead letters written, by the stage that gave up.",
+            ["destination", "stage"],
+            registry=registry,
+        )
+
+    def announce(self, destination: str) -> None:
+        """Make the series of what is written, at 0."""
+        for stage in STAGES:
+            self._written.labels(destination, stage)
+
+    def written(self, letter: DeadLetter) -> None:
+        """Count a dead letter, under the destination that it is outstanding for."""
+        self._written.labels(letter.header("headrace-destination"), letter.failure.stage).inc()
 
 
 class StreamsMetrics:
@@ -57,30 +81,12 @@ class StreamsMetrics:
         self.paused = Gauge(
             "headrace_destination_paused", "1 while the destination is paused.", ["destination"], registry=registry
         )
-        self.dead_letters = Gauge(
-            "headrace_dead_letters", "Outstanding dead letters.", ["destination"], registry=registry
-        )
-        self.dead_letters_written = Counter(
-            "headrace_dead_letters_written",
-            "Dead letters written, by the stage that gave up.",
-            ["destination", "stage"],
-            registry=registry,
-        )
+        self.dead_letters = DeadLetterMetrics(registry)
         self.queue_depth = Gauge(
             "headrace_queue_depth", "Records of the topic that are not yet settled.", ["topic"], registry=registry
         )
         self.capacity_used_ratio = Gauge(
             "headrace_capacity_used_ratio", "Used share of a limit.", ["resource"], registry=registry
-        )
-        self.commit_s = Histogram(
-            "headrace_commit_seconds",
-            "Duration of an offset commit.",
-            ["group"],
-            buckets=COMMIT_BUCKETS_S,
-            registry=registry,
-        )
-        self.commit_failures = Counter(
-            "headrace_commit_failures", "Offset commits that failed or timed out.", ["group"], registry=registry
         )
         self.producer_queue_records = Gauge(
             "headrace_producer_queue_records",
@@ -89,15 +95,10 @@ class StreamsMetrics:
             registry=registry,
         )
         self.table = TableMetrics(registry)
+        self.groups = GroupsMetrics(registry)
         self.ready = Gauge("headrace_worker_ready", "1 while this worker takes what is due.", registry=registry)
         self.own_events = Counter(
             "headrace_own_events", "Events of the source headrace that were made.", ["type"], registry=registry
-        )
-        self.rebalances = Counter(
-            "headrace_rebalances", "Assignments that a consumer group gave this worker.", ["group"], registry=registry
-        )
-        self.assigned_partitions = Gauge(
-            "headrace_assigned_partitions", "Partitions that this worker owns.", ["group"], registry=registry
         )
 
     def announce(
@@ -109,25 +110,13 @@ class StreamsMetrics:
         for source in sources:
             for outcome in ("fanned_out", "duplicate", "unrouted", "unreadable"):
                 self.events.labels(source, outcome)
-        for stage in STAGES:
-            self.dead_letters_written.labels("", stage)
+        self.dead_letters.announce("")
         for route, destination in routes:
             self.delivery_age_s.labels(destination)
             self.cancelled.labels(destination)
-            for stage in STAGES:
-                self.dead_letters_written.labels(destination, stage)
+            self.dead_letters.announce(destination)
             for outcome in ("settled", "delayed", "dead_lettered", "skipped", "shadowed"):
                 self.deliveries.labels(destination, route, outcome)
-
-    def announce_group(self, group: str) -> None:
-        """Make the series of a consumer group that this worker joins, at 0."""
-        self.commit_s.labels(group)
-        self.commit_failures.labels(group)
-        self.rebalances.labels(group)
-
-    def letter_written(self, letter: DeadLetter) -> None:
-        """Count a dead letter, under the destination that `headrace_dead_letters` has it under."""
-        self.dead_letters_written.labels(letter.header("headrace-destination"), letter.failure.stage).inc()
 
 
 LATENESS_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)

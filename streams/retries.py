@@ -68,9 +68,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._kafka, self._names, self._producer, self._metrics = kafka, names, producer, metrics
-        self._commit_s = metrics.commit_s.labels(names.retries_group)
-        self._commit_failures = metrics.commit_failures.labels(names.retries_group)
-        metrics.announce_group(names.retries_group)
+        self._group_metrics = metrics.groups.of(names.retries_group)
         self._delays_s = {names.retries(delay_s): delay_s for delay_s in sorted(delays_s)}
         self._destinations, self._own_events = destinations, own_events
         self._now_s = now_s
@@ -142,11 +140,11 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         forwarded = [out for records in due.values() for record in records for out in self._forwarded(record)]
         await asyncio.gather(*(publish(self._producer, record) for record in forwarded))
         try:
-            with self._commit_s.time():
+            with self._group_metrics.commit_s.time():
                 await commit_offsets(
                     self._consumer,
                     {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()},
-                    failures=self._commit_failures,
+                    failures=self._group_metrics.commit_failures,
                 )
         except (KafkaError, IllegalStateError) as error:
             # Another worker has the partition by now and forwards these once more: a repeat with the same key.
@@ -179,7 +177,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 
     def _letter(self, letter: DeadLetter) -> list[Record]:
         """Return a dead letter and what is told of it."""
-        self._metrics.letter_written(letter)
+        self._metrics.dead_letters.written(letter)
         return [letter.to_record(self._names.dead_letter), *self._own_events.records(dead_letter(letter))]
 
     async def _pause_until_due(self) -> None:
@@ -197,11 +195,10 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         async with self._turn:
             self._assigned = set()
             self._waiting.clear()
-            self._metrics.assigned_partitions.labels(self._names.retries_group).set(0)
+            self._group_metrics.revoked()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Begin at the committed offsets; called by aiokafka."""
         self._generation = self._membership.joined()
         self._assigned = set(assigned)
-        self._metrics.assigned_partitions.labels(self._names.retries_group).set(len(assigned))
-        self._metrics.rebalances.labels(self._names.retries_group).inc()
+        self._group_metrics.assigned(len(assigned))

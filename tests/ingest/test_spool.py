@@ -58,10 +58,10 @@ class Parts:
         self.metrics = IngestMetrics(self.registry)
         self.now_s = 0.0
         self.keep = SpooledPublisher(
-            self.kafka, spool, self.outage, self.metrics, after_s=1, monotonic_s=lambda: self.now_s
+            self.kafka, spool, self.outage, self.metrics.spool, after_s=1, monotonic_s=lambda: self.now_s
         )  # fmt: skip
         self.drain = Drain(
-            spool, self.kafka.publish, self.outage, self.metrics, place=place, per_s=1e9,
+            spool, self.kafka.publish, self.outage, self.metrics.spool, place=place, per_s=1e9,
             ready=lambda: self.kafka.ready, monotonic_s=lambda: self.now_s, sleep=lambda _: asyncio.sleep(0),
         )  # fmt: skip
 
@@ -292,7 +292,13 @@ async def test_the_watch_sets_the_gauges_and_tells_once_that_the_spool_fills(tmp
         told.append(used_ratio)
 
     async with parts_in(tmp_path, Bounds(10, 10**6, 0)) as parts:
-        watch = SpoolWatch(parts.drain.spools, parts.metrics, filling=filling, now_s=lambda: 61.0)
+        watch = SpoolWatch(
+            parts.drain.spools,
+            parts.metrics.spool,
+            capacity=parts.metrics.capacity_used_ratio,
+            filling=filling,
+            now_s=lambda: 61.0,
+        )
         for number in range(4):
             await parts.spool.put(event(number))
         await watch.look()
