@@ -95,14 +95,18 @@ class Producer:
             except (asyncio.CancelledError, KafkaTimeoutError):
                 self._give_up(producer)
                 raise
-            except KafkaError:
-                if self._connections.refusal() is not None or producer._sender.sender_task.done():
-                    self._give_up(producer)  # it would not find its way back by itself
-                raise
         except (KafkaError, OSError, AssertionError) as error:
-            found = error_of(error)
-            raise (self._connections.refusal() or found if isinstance(found, TransientError) else found) from None
+            raise self._explain(error_of(error)) from None
         return f"{written.topic}/{written.partition}/{written.offset}"
+
+    def _explain(self, found: CallError) -> CallError:
+        """Return what a failure comes from, if a broker could not be worked with, and the record is not to blame."""
+        if not isinstance(found, TransientError):
+            return found
+        refusal, producer = self._connections.refusal(), self._started
+        if producer is not None and (refusal is not None or producer._sender.sender_task.done()):
+            self._give_up(producer)  # it would not find its way back by itself
+        return refusal or found
 
     async def close(self) -> None:
         """Stop the producer; a record that is not written within two seconds is left."""

@@ -26,11 +26,17 @@ class Findings:
     def __init__(self, document: Node) -> None:
         self._document = document
         self._found: dict[tuple[Keys, str], Mistake] = {}
+        self._whole: dict[Keys, list[ErrorDetails]] = {}  # what validators of a whole model say
 
     @property
     def mistakes(self) -> list[Mistake]:
         """All mistakes so far."""
-        return list(self._found.values())
+        whole = [
+            Mistake(self._document.line_of(keys), written(keys), _sentence_of(errors))
+            for keys, errors in self._whole.items()
+            if not self.at(keys)
+        ]
+        return [*self._found.values(), *whole]
 
     def add(self, keys: Keys, message: str, suggestion: str = "") -> None:
         """Note a mistake at ``keys``; the same one twice counts once."""
@@ -49,13 +55,15 @@ class Findings:
         ``base_dir`` is where relative paths in the table start.
 
         Pydantic runs validators of the whole model only if each value is right by itself: what they check must also
-        be checked apart, and what they say is left out.
+        be checked apart. What they say counts only where nothing else is found.
         """
         try:
             return model.model_validate(value, context={"base_dir": base_dir or Path()})
         except ValidationError as error:
-            errors = [found for found in error.errors(include_url=False) if found["loc"]]
-            self.add_errors(errors, model, value, keys)
+            errors = error.errors(include_url=False)
+            self.add_errors([found for found in errors if found["loc"]], model, value, keys)
+            if whole := [found for found in errors if not found["loc"]]:
+                self._whole[keys] = whole
             return None
 
     def add_errors(self, errors: Iterable[ErrorDetails], model: type[BaseModel], value: object, keys: Keys) -> None:

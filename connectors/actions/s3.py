@@ -26,11 +26,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import orjson
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from connectors.aws import DefaultChain, FixedKeys, Keys, KeySource, Signer, code_of
 from connectors.connector import Call, Connector, EnvName, Extra
@@ -56,23 +56,26 @@ class S3Settings(WebSettings):
         "virtual", description="Whether the bucket stands in the host's name, or in the path, as most others want it."
     )
     prefix: str = Field("", max_length=512, description="What every key begins with; no key leaves it.")
+    access_key_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{3,128}$", description="With `credentials: keys`.")
+    secret_access_key_env: EnvName | None = Field(None, description="With `credentials: keys`.")
+    session_token_env: EnvName | None = Field(None, description="With temporary keys.")
     credentials: Literal["keys", "default_chain"] = Field(
         "keys",
+        validate_default=True,
         description="`default_chain`: found as by AWS's own tools, in the environment, a web identity, files, or "
         "the role of a container or instance; renewed before they expire. Without it nothing of that is used.",
     )
-    access_key_id: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{3,128}$", description="Needed, but with a chain.")
-    secret_access_key_env: EnvName | None = Field(None, description="Needed, but with a chain.")
-    session_token_env: EnvName | None = Field(None, description="With temporary keys.")
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        given = [key for key in _KEYS if getattr(self, key) is not None]
-        if self.credentials == "default_chain" and given:
-            raise ValueError(f"{given[0]} goes not with credentials: default_chain")
-        if self.credentials == "keys" and (self.access_key_id is None or self.secret_access_key_env is None):
-            raise ValueError("needs access_key_id and secret_access_key_env, or credentials: default_chain")
-        return self
+    @field_validator("credentials")
+    @classmethod
+    def _one_source(cls, source: str, info: ValidationInfo) -> str:
+        given = [key for key in _KEYS if info.data.get(key) is not None]
+        missing = [key for key in _KEYS[:2] if key in info.data and key not in given]  # what is wrong is not missing
+        if source == "default_chain" and given:
+            raise ValueError(f"default_chain goes not with {given[0]}")
+        if source == "keys" and missing:
+            raise ValueError(f"needs {' and '.join(missing)}, or credentials: default_chain")
+        return source
 
     def endpoint(self, secrets: Mapping[str, str]) -> Endpoint:
         """Return the bucket's address, and what signs each request."""

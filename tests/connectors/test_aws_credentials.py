@@ -300,10 +300,10 @@ async def test_nothing_of_the_environment_is_used_unless_the_destination_says_so
     ("keys", "says"),
     [
         ({}, "needs access_key_id and secret_access_key_env, or credentials: default_chain"),
-        ({"access_key_id": "AKID"}, "needs access_key_id and secret_access_key_env"),
-        ({"secret_access_key_env": "S"}, "needs access_key_id and secret_access_key_env"),
-        ({"credentials": "default_chain", "access_key_id": "AKID"}, "access_key_id goes not with"),
-        ({"credentials": "default_chain", "session_token_env": "T"}, "session_token_env goes not with"),
+        ({"access_key_id": "AKID"}, "needs secret_access_key_env, or"),
+        ({"secret_access_key_env": "S"}, "needs access_key_id, or"),
+        ({"credentials": "default_chain", "access_key_id": "AKID"}, "default_chain goes not with access_key_id"),
+        ({"credentials": "default_chain", "session_token_env": "T"}, "default_chain goes not with session_token_env"),
     ],
 )
 def test_a_destination_has_one_source_of_keys(keys, says):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, model_validator
 
 from headrace.config import ConfigError, Mistake, RoutingTable, load_routing_table
+from headrace.document import read_document
+from headrace.validation import Findings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -337,3 +340,23 @@ def test_the_examples_are_valid() -> None:
     assert examples
     for example in examples:
         assert not load_routing_table(example).warnings, example
+
+
+def test_what_a_model_refuses_as_a_whole_is_a_mistake_where_nothing_else_is(tmp_path: Path) -> None:
+    class Whole(BaseModel):
+        a: int = 0
+
+        @model_validator(mode="after")
+        def _refuse(self) -> Self:
+            raise ValueError("a goes not alone")
+
+    path = tmp_path / "headrace.yaml"
+    path.write_text("version: 1\nsources: {}\n")
+    document, _ = read_document(path)
+    assert document is not None
+    findings = Findings(document)
+    assert findings.validate(Whole, {"a": 1}, ("sources",)) is None
+    (mistake,) = findings.mistakes
+    assert (mistake.line, mistake.key, mistake.message) == (2, "sources", "a goes not alone")
+    findings.add(("sources", "a"), "it is told apart")
+    assert [found.message for found in findings.mistakes] == ["it is told apart"]
