@@ -7,9 +7,7 @@ the settled offsets beyond it (`streams.offsets`), so that the next owner repeat
 A destination that a route of high priority leads to has a second topic, whose records have room, slots and turns of
 their own. A record of an ordered route waits for the earlier ones of its key (`streams.chains`).
 
-Bounds, for each of the two topics: ``IN_WORK_PER_SLOT`` records for each call that may be in flight, ``CHAINED_MAX``
-that wait for others of their key, ``BODY_BYTES_IN_WORK_MAX`` of bodies, and `offsets.WINDOW` offsets from the prefix to
-the newest record of a partition.
+Bounds: what `streams.room` leaves, and `offsets.WINDOW` offsets from the prefix to the newest record of a partition.
 """
 
 from __future__ import annotations
@@ -42,14 +40,12 @@ from streams.offsets import Progress
 from streams.own_events import OwnEvents
 from streams.pauses import Pause, Pauses, publish
 from streams.record import Record
+from streams.room import Room
 from streams.routing import Routes
 from streams.topics import TopicNames
 from streams.tracing import Tracing
 
-IN_WORK_PER_SLOT = 4  # those beyond the slots wait out a backoff or a limit
-CHAINED_MAX = 1024
 ROUTE_WAIT_S = 30.0  # an ordered delivery of a route that this worker does not know yet: while a reload goes round
-BODY_BYTES_IN_WORK_MAX = 24 * 1024 * 1024  # parsed and rendered, a body takes some ten times its size
 TAKEN_AT_ONCE_MAX = 32  # each begins with some 0.3 ms of work: more would hold up the commits
 DRAIN_MARGIN_S = 3.0
 
@@ -83,17 +79,13 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self.prioritized = prioritized  # whether the high topic is consumed too
         self.group = names.deliver_group(destination.name)
         self.progress = 0  # changes whenever a record is taken or leaves
-        self.body_bytes_in_work = 0
-        self._taken = {False: 0, True: 0}  # records in work, by whether they are of the high topic
-        self._chained = {False: 0, True: 0}  # those of them that wait for others of their key
-        self._bytes = {False: 0, True: 0}
         self._kafka, self._names, self._producer, self._routes = kafka, names, producer, routes
         self._pauses, self._cancellations, self._metrics = pauses, cancellations, metrics
         self._own_events, self._herald = own_events, herald
         self._tracing = tracing or Tracing()
         self._group_metrics = metrics.groups.of(self.group)
         self._now_s, self._monotonic_s = now_s, monotonic_s
-        self._in_work_max = destination.settings.concurrency * IN_WORK_PER_SLOT
+        self._room = Room(slots=destination.settings.concurrency)
         self._assignment: Assignment | None = None
         self._changed = asyncio.Event()
         self._pausing = asyncio.Lock()
@@ -153,17 +145,12 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         except (KafkaError, TimeoutError) as error:
             log.warning("consumer_stop_failed", destination=self.destination.name, error=str(error))
 
-    def in_work(self) -> int:
-        """Return how many records are taken and not settled, those aside that wait for others of their key."""
-        return sum(self._taken.values()) - sum(self._chained.values())
-
     def used_ratios(self) -> dict[str, float]:
         """Return the used share of each limit of this queue on this worker, by the name of the limit."""
         settings = self.destination.settings
         return {
             "delivery_slots": self.destination.in_flight / settings.concurrency,
-            "records_in_work": self.in_work() / self._in_work_max,
-            "body_bytes_in_work": self.body_bytes_in_work / BODY_BYTES_IN_WORK_MAX,
+            **self._room.used_ratios(),
             **({} if settings.rate is None else {"rate": self.destination.limiter.used_ratio}),
         }
 
@@ -179,7 +166,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         """Return whether something should be happening here, given the depths of the topics."""
         if self._assignment is None or self._held():
             return False
-        if self.in_work() and not self.destination.in_flight:
+        if self._room.in_work and not self.destination.in_flight:
             return False  # what was taken waits out a backoff or a limit
         parts = [part for part in self._assignment.progress if part.topic in depths]
         return any(depths[part.topic].by_partition.get(part.partition, 0) for part in parts)
@@ -226,26 +213,21 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         while not self._stopping:
             assignment = self._assignment
             open_partitions = assignment.open_partitions(topic) if assignment and not assignment.draining else []
-            room = self._room(high)
-            if assignment is None or not open_partitions or room <= 0 or self._held():
+            free = self._room.free(high=high)
+            if assignment is None or not open_partitions or free <= 0 or self._held():
                 await self._change()
                 continue
             async with self._reading[high]:
                 if self._assignment is not assignment:
                     continue
                 batches = await self._consumer.getmany(
-                    *open_partitions, timeout_ms=200, max_records=min(room, TAKEN_AT_ONCE_MAX)
+                    *open_partitions, timeout_ms=200, max_records=min(free, TAKEN_AT_ONCE_MAX)
                 )
             if assignment.draining:
                 continue  # the next assignment begins at the committed offset and reads these again
             for part, records in batches.items():
                 for record in records:
                     self._begin(assignment, part, record)
-
-    def _room(self, high: bool) -> int:
-        if self._bytes[high] >= BODY_BYTES_IN_WORK_MAX or self._chained[high] >= CHAINED_MAX:
-            return 0
-        return self._in_work_max - (self._taken[high] - self._chained[high])
 
     def _held(self) -> bool:
         return self.destination.breaker.is_open or self._pauses.get(self.destination.name) is not None
@@ -265,16 +247,10 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             part.topic, part.partition, record.offset, record.key, record.value, record.headers, record.timestamp
         )
         link = self._link(assignment, consumed, headers)
-        self._count(consumed, 1)
+        self._room.take(len(record.value or b""), high=part.topic == self.high_topic)
         task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy, link))
         assignment.tasks.add(task)
         self.progress += 1
-
-    def _count(self, record: Consumed, records: int) -> None:
-        high, size = record.topic == self.high_topic, len(record.value or b"")
-        self._taken[high] += records
-        self._bytes[high] += records * size
-        self.body_bytes_in_work += records * size
 
     def _link(self, assignment: Assignment, record: Consumed, headers: Mapping[str, bytes]) -> Link | None:
         """Return the record's place among those of its key, if its route is ordered."""
@@ -291,13 +267,9 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             Abandoned: an earlier one was given back, and so is this one.
         """
         if link.waits:
-            high = record.topic == self.high_topic
-            self._chained[high] += 1
-            try:
+            with self._room.chained(high=record.topic == self.high_topic):
                 if not await link.turn():
                     raise Abandoned
-            finally:
-                self._chained[high] -= 1
         name = dict(record.headers).get("headrace-route", b"").decode(errors="replace")
         ends_s = self._monotonic_s() + ROUTE_WAIT_S
         while self._routes().named(name) is None and self._monotonic_s() < ends_s:
@@ -340,7 +312,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         finally:
             if link is not None:
                 link.end(done=settled)
-            self._count(record, -1)
+            self._room.leave(len(record.value or b""), high=work.high)
             task = asyncio.current_task()
             if task is not None:
                 assignment.tasks.discard(task)

@@ -14,10 +14,10 @@ from typing import Any
 
 import aiohttp
 
-from streams.deliver import IN_WORK_PER_SLOT
 from streams.event import Event
 from streams.intake import IN_FLIGHT_MAX
 from streams.kafka import producing, read_topic
+from streams.room import IN_WORK_PER_SLOT
 from tests.harness import Answer, HeadraceProcess, eventually, processes_with
 from tests.kafka_cluster import KafkaCluster
 from tests.ledger import SINCE_COMMIT_S, Ledger, System, while_loading
