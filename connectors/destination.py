@@ -38,6 +38,7 @@ __all__ = ["Destination", "Interrupted", "Settled"]
 FAILURES_KEPT = 3
 KEPT_PART = 10  # one slot in ten is kept for each kind of call
 CLOSE_S_MAX = 5.0
+LEAVE_S_MAX = 0.1  # how long a call that circuit and rate let go may still be held up
 MADE_CHARS_MAX = 200
 DELIVERY_ID_CHARS = 64  # what follows in an idempotency key is a replay's number
 
@@ -172,7 +173,8 @@ class Destination:
         ``high`` goes before other calls to slot and rate.
 
         Before each attempt it waits for a slot, the circuit and the rate, which uses no attempt, and then awaits
-        ``before_attempt`` immediately before the call: what that raises abandons the round and propagates untouched.
+        ``before_attempt`` immediately before the call: what that raises abandons the round and propagates untouched,
+        and if it waits, it is awaited again after circuit and rate have let the call go once more.
         A backoff holds no slot. An attempt is bounded by ``timeout_s`` in all. A destination that asks for a longer
         wait than the longest backoff gets it from the caller: the round ends at once, but with ``in_place``, where it
         is waited out.
@@ -271,15 +273,17 @@ class _Round:
 
     async def _attempt(self) -> None:
         admission = await self._enter()
-        self._at.in_flight += 1
         try:
-            await self._before_attempt()
+            while not await self._is_next():
+                # All that were held up would go at once by the leave that each of them was given at its own time.
+                admission.abandoned()
+                async with self._at._interruption.interruptible(self._period):
+                    admission = await self._admit()
             error = await self._call()
         except BaseException:
             admission.abandoned()
             raise
         finally:
-            self._at.in_flight -= 1
             self._at._slots.give_back(self._high)
         if error is not None:
             self._at._last_failure = str(error)
@@ -312,8 +316,25 @@ class _Round:
                 return admission
             admission.abandoned()  # the circuit opened meanwhile: the token is lost, which errs on the slow side
 
+    async def _is_next(self) -> bool:
+        """Await ``before_attempt``, and return whether it took no time, so that circuit and rate are as they were."""
+        since_s = self._at._now()
+        self._at.in_flight += 1
+        try:
+            await self._before_attempt()
+        finally:
+            self._at.in_flight -= 1
+        return self._at._now() - since_s < LEAVE_S_MAX
+
     async def _call(self) -> CallError | None:
         """Make the call, and return how it failed, if it did."""
+        self._at.in_flight += 1
+        try:
+            return await self._traced_call()
+        finally:
+            self._at.in_flight -= 1
+
+    async def _traced_call(self) -> CallError | None:
         tracing = self._at._tracing
         if not tracing.on:
             return await self._make_call()
@@ -383,9 +404,13 @@ class _Round:
 
 
 def _report(admission: Admission, error: CallError | None) -> None:
-    """Tell the circuit: 5xx, timeouts and connection errors count; any other answer is a sign of health."""
+    """Tell the circuit: 5xx, timeouts and connection errors count; any other answer is a sign of health.
+
+    A 5xx that is a refusal for good, as of a mail by SMTP, is about the call, and not about the destination.
+    """
     status = None if error is None else error.status
-    if isinstance(error, TimeoutExceeded | Unreachable) or (status is not None and status >= 500):
+    failing = isinstance(error, TransientError) and status is not None and status >= 500
+    if failing or isinstance(error, TimeoutExceeded | Unreachable):
         admission.failed()
     elif error is None or status is not None:
         admission.succeeded()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 QUIT_S_MAX = 2.0
 REPLY_CHARS_MAX = 200
+ENDING = 421  # RFC 5321 3.8: the server ends the connection, whatever was asked; it is shutting down, or has too many
 MISCONFIGURED = frozenset({530, 534, 535, 538})  # RFC 4954 6: who we are is refused, and not the mail
 
 
@@ -55,7 +56,7 @@ class SmtpConnection:
                 refused, _ = await client.send_message(mail, sender=sender, recipients=recipients)
             except (aiosmtplib.SMTPException, OSError, ValueError) as error:
                 found = error_of(error)
-                if found.status is None or found.status == 421:
+                if found.status is None or found.status == ENDING:
                     self._drop()  # no reply: nothing is known about the connection
                 raise found from None
             except BaseException:
@@ -122,7 +123,7 @@ async def _is_alive(client: aiosmtplib.SMTP) -> bool:
 def error_of(error: Exception) -> CallError:
     """Return what a failure of SMTP means; a reply's code becomes the status.
 
-    4xx is transient and 5xx permanent (RFC 5321 4.2.1), but for those about who we are.
+    4xx is transient and 5xx permanent (RFC 5321 4.2.1), but for those about who we are, or whether there is a service.
     """
     import aiosmtplib
 
@@ -132,6 +133,9 @@ def error_of(error: Exception) -> CallError:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
         kind = TransientError if 400 <= error.code <= 499 else CredentialsRefused
         return kind(f"the mail server refuses the user: {error.code} {_words(error.message)}", status=error.code)
+    if isinstance(error, aiosmtplib.SMTPConnectResponseError | aiosmtplib.SMTPHeloError):
+        # 554 in place of a greeting, perhaps: there is no service for us, and no mail is to blame (RFC 5321 3.1).
+        return Unreachable(f"the mail server turns us away: {error.code} {_words(error.message)}", status=error.code)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _replied(error.code, error.message)
     if isinstance(error, aiosmtplib.SMTPNotSupported):
@@ -151,6 +155,8 @@ def _replied(code: int, message: str) -> CallError:
     text = f"the mail server says {code} {_words(message)}"
     if code in MISCONFIGURED:
         return CredentialsRefused(text, status=code)
+    if code == ENDING:
+        return Unreachable(text, status=code)
     return PermanentError(text, status=code) if 500 <= code <= 599 else TransientError(text, status=code)
 
 

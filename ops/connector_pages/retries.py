@@ -40,7 +40,8 @@ OTHER_PROTOCOLS = (
     "`postgres`, `email` and `kafka` speak other protocols than HTTP. SQLSTATE classes "
     f"{', '.join(database.TRANSIENT)} are tried again, {', '.join(database.REFUSED)} pause the destination, all others "
     "are dead letters. SMTP replies 4xx are tried again, "
-    f"{', '.join(map(str, sorted(smtp.MISCONFIGURED)))} pause the destination, other 5xx are dead letters. Of Kafka's "
+    f"{', '.join(map(str, sorted(smtp.MISCONFIGURED)))} pause the destination, other 5xx are dead letters. The "
+    f"circuit counts {smtp.ENDING} and a server that turns us away before the mail. Of Kafka's "
     "errors, those of authorization pause it, records that are too large are dead letters, and all others are tried "
     "again."
 )

@@ -197,6 +197,8 @@ async def test_failures_of_the_destination_open_its_circuit(error):
     [
         PermanentError("x", status=404),
         PermanentError("not sent"),
+        PermanentError("550 no such user", status=550),
+        CredentialsRefused("535 wrong password", status=535),
         RateLimited("x", status=429, retry_after_s=0),
         TransientError("x", status=409),
         CredentialsRefused("x", status=401),
@@ -324,6 +326,56 @@ async def test_the_rate_is_kept_also_when_an_open_circuit_held_calls_back():
         assert later - first >= 1.0 - 1e-6
     waits = bed.registry.get_sample_value("headrace_rate_limit_wait_seconds_count", {"destination": "bed"})
     assert waits >= 60
+
+
+async def test_the_rate_is_kept_also_when_a_pause_held_calls_back():
+    bed = Bed(rate="10/s", concurrency=50)
+    times_s, resumed_s = [], bed.clock.now_s + 60
+
+    async def before():
+        while bed.clock.now_s < resumed_s:
+            await bed.clock.sleep(1)
+        times_s.append(bed.clock.now_s)
+
+    await asyncio.gather(*bed.start(50, before))
+    called_s = sorted(times_s)[-50:]  # the last time that it was awaited is the one before the call
+    assert called_s[0] >= resumed_s
+    for first, later in zip(called_s, called_s[16:], strict=False):
+        assert later - first >= 1.0 - 1e-6
+
+
+async def test_a_call_that_a_pause_held_back_is_not_made_while_the_circuit_is_open():
+    bed = Bed(retry={"attempts": 1}, circuit={"failures": 1})
+    resumed = asyncio.Event()
+
+    async def paused():
+        if not resumed.is_set():
+            await resumed.wait()
+            bed.clock.now_s += 1
+
+    (held,) = bed.start(1, paused)
+    await settle()
+    await failing(bed, 1)
+    resumed.set()
+    await asyncio.wait_for(held, 1)
+    assert bed.clock.now_s >= 1_030
+
+
+async def test_a_call_that_a_pause_held_back_is_interrupted_while_it_waits_for_its_rate():
+    bed = Bed(rate="1/s", sleep=never, concurrency=1)
+    bed.destination.limiter._tokens = 1.0
+
+    async def paused():
+        bed.clock.now_s += 0.5
+
+    (held,) = bed.start(1, paused)
+    await settle()
+    assert bed.destination.in_flight == 0
+    bed.destination.interrupt_backoff()
+    with pytest.raises(Interrupted):
+        await asyncio.wait_for(held, 1)
+    assert bed.calls == []
+    assert bed.destination._slots._free == 1
 
 
 async def test_a_call_that_waited_for_its_rate_while_the_circuit_opened_is_not_made():

@@ -166,7 +166,7 @@ async def test_a_connection_that_the_server_has_ended_is_made_anew(serve, open_e
         ({"ada@example.com": "452 4.5.3 too many"}, TransientError, "452"),
         ({"DATA": "554 5.7.1 spam"}, PermanentError, "554 5.7.1 spam"),
         ({"DATA": "451 4.3.0 try later"}, TransientError, "451"),
-        ({"DATA": "421 4.3.0 going down"}, TransientError, "421"),
+        ({"DATA": "421 4.3.0 going down"}, Unreachable, "421"),
         ({"DATA": f"550 you said {PASSWORD}"}, PermanentError, r"you said \*\*\*"),
     ],
 )
@@ -179,6 +179,30 @@ async def test_what_a_reply_means(serve, open_email, replies, kind, says):
     mailbox.replies = {}
     await send(destination)
     assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize(("reply", "state"), [("550 no such user", "closed"), ("421 too many connections", "open")])
+async def test_mails_that_are_refused_do_not_open_the_circuit_and_a_server_that_goes_down_does(
+    serve, open_email, reply, state
+):
+    destination = await open_email(serve(Mailbox(replies={"ada@example.com": reply})), circuit={"failures": 2})
+    for _ in range(2):
+        with pytest.raises((PermanentError, Unreachable)):
+            await send(destination)
+    assert destination.breaker.state == state
+
+
+async def test_a_server_that_turns_us_away_makes_no_mail_a_dead_letter(open_email):
+    async def turn_away(reader, writer):
+        writer.write(b"554 5.7.1 you are on a list\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(turn_away, "127.0.0.1", 0)
+    async with server:
+        destination = await open_email(server.sockets[0].getsockname()[1], security="none")
+        with pytest.raises(Unreachable, match=r"turns us away: 554 5\.7\.1 you are on a list"):
+            await send(destination)
 
 
 async def test_a_mail_that_only_some_recipients_get_is_no_success(serve, open_email):
