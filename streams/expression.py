@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError, Undefined, meta, nodes
@@ -235,7 +236,11 @@ def _concatenated(pieces: Iterable[str]) -> str:
 
 def _json_like(value: object, *, whole: bool = False) -> object:
     """Return ``value`` as JSON-like; ``whole`` says that it is a part of the event as it stands."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError("the number is not finite, and JSON has no such numbers")
         return value
     if isinstance(value, str):
         return str(value)  # the filter tojson gives a subclass

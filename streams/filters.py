@@ -34,7 +34,7 @@ JINJA = (
     "escape", "filesizeformat", "first", "float", "groupby", "indent", "int", "items", "last",
     "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace",
     "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string", "striptags",
-    "sum", "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount", "wordwrap",
+    "sum", "title", "trim", "truncate", "unique", "upper", "wordcount", "wordwrap",
 )
 # fmt: on
 OWN: Mapping[str, Callable[..., Any]] = {
@@ -56,6 +56,7 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "to_minor_units": money.to_minor_units,
     "unix": moments.unix,
     "unix_ms": moments.unix_ms,
+    "urlencode": transcoding.to_url_part,
 }
 _SHORT = frozenset(
     ("capitalize", "format", "indent", "slug", "striptags", "title", "truncate", "wordcount", "wordwrap")

@@ -7,6 +7,9 @@ import binascii
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
 
 import orjson
 
@@ -51,6 +54,20 @@ def from_base64(text: object) -> str:
         return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError("not the Base64 of a text") from None
+
+
+def to_url_part(value: object) -> str:
+    """Return a text percent-encoded, as one part of a path: a slash too, or an event could choose another path.
+
+    A mapping, or a list of pairs, becomes a query, as Jinja2 has it.
+
+    Raises:
+        ValueError: it is a list of something else, or UTF-8 cannot encode it.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return quote(str(value), safe="")
+    pairs: Iterable[Any] = value.items() if isinstance(value, Mapping) else value
+    return "&".join(f"{quote_plus(str(name))}={quote_plus(str(item))}" for name, item in pairs)
 
 
 def to_json(value: object) -> str:

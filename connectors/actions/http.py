@@ -134,8 +134,8 @@ async def request(
 
     At most one of ``json``, ``form``, ``multipart``, ``body`` and ``body_base64`` (raw bytes) is sent. A value of
     ``multipart`` is text, or a file: ``{name: …, content: … or content_base64: …, content_type: …}``. ``path`` stays
-    under ``base_url`` whatever it holds, and redirects are followed within its host alone. Any answer of status 2xx is
-    a success; of its body nothing is kept.
+    under ``base_url`` whatever it holds; a value that goes through ``urlencode`` is one part of it, also with slashes.
+    Redirects are followed within the host alone. Any answer of status 2xx is a success; of its body nothing is kept.
 
     Raises:
         PermanentError: the request cannot be built, or the answer is a refusal (4xx but those below, or 3xx).

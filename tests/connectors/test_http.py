@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from urllib.parse import unquote
 
 import pytest
 import trustme
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from connectors.errors import CredentialsRefused, PermanentError, TransientError, Unreachable
 from connectors.registry import load_connector
+from streams.expression import Template
 
 
 async def send(destination, **parameters):
@@ -192,6 +194,15 @@ async def test_redirects_within_the_host_are_followed_where_that_changes_nothing
     else:
         assert type(result) is PermanentError
         assert len(service.received) == 1
+
+
+@pytest.mark.parametrize("id_", ["1/refunds", "1%2Frefunds", "1?all=1", "1#", "a b", "é", "..a", "1;x", "\\"])
+async def test_an_id_that_is_encoded_is_one_part_of_the_path(open_http, service, id_):
+    path = Template("/orders/{{ body.id | urlencode }}").render({"body": {"id": id_}})
+    await send(await open_http(), path=path)
+    arrived = service.received[0].path
+    assert arrived.count("/") == "/api/orders/x".count("/")
+    assert unquote(arrived) == f"/api/orders/{id_}"
 
 
 async def test_redirects_in_a_circle_end(open_http, service):

@@ -87,6 +87,9 @@ def test_a_field_of_the_event_wins_over_a_method_of_the_same_name() -> None:
         "{{ body.__class__ }}",
         "{{ body.items.append(1) }}",
         "{{ body.name.format.__globals__ }}",
+        "{{ 'nan' | float }}",
+        "{{ '1e999' | float }}",
+        "{{ {'n': ['-inf' | float]} }}",
     ],
 )
 def test_what_cannot_be_rendered_is_one_kind_of_error_and_quick(template: str) -> None:
