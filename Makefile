@@ -61,8 +61,9 @@ schemes: setup ## write docs/reference/schemes.md anew from ingest/schemes
 connector-pages: setup ## write docs/connectors/*.md and docs/reference/retries.md anew from the code
 	@$(BIN)/python -m ops.connector_pages
 
-bench: setup ## measure ingest and delivery
+bench: setup ## measure ingest, its spool, and delivery
 	@bench/ingest $(ARGS)
+	@bench/spool $(ARGS)
 	@bench/deliver $(ARGS)
 
 chaos: setup ## kill, freeze and restart parts under load (slow)
