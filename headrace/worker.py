@@ -20,7 +20,7 @@ from connectors.metrics import ConnectorMetrics
 from headrace import __version__
 from headrace.admin import AdminServer
 from headrace.cluster import ClusterExporter, ClusterMetrics
-from headrace.config import ConfigError, RoutingTable
+from headrace.config import ConfigError
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.failure import one_line
@@ -33,6 +33,7 @@ from headrace.reload_metrics import ReloadMetrics
 from headrace.topics import ensure_topics, topic_specs
 from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog, ProgressWatchdog
+from headrace.worker_reload import ReloadRefused, require_takeable
 from streams.app import FanOutApp
 from streams.cancellations import Cancellations
 from streams.depths import queue_groups
@@ -54,10 +55,6 @@ WATCH_INTERVAL_S = 5.0
 PRODUCER_STOP_S = 5.0
 
 log = structlog.get_logger("worker")
-
-
-class ReloadRefused(Exception):
-    """The new routing table needs a restart."""
 
 
 REFUSALS = (ConfigError, DestinationUnusable, SecretError, TopicError, KafkaError, KafkaUnavailable, ReloadRefused)
@@ -109,7 +106,8 @@ class Worker:
             queue_depth=self.metrics.queue_depth,
             capacity=self.metrics.capacity_used_ratio,
         )
-        self._started = False
+        self._started = asyncio.Event()
+        self._reload_asked = False
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._reloading = asyncio.Lock()
@@ -122,7 +120,7 @@ class Worker:
 
         def end() -> None:
             self._ended.set()
-            if not self._started:
+            if not self._started.is_set():
                 serving.cancel()
 
         loop = asyncio.get_running_loop()
@@ -139,7 +137,7 @@ class Worker:
         if self._failure is not None:
             cause = self._failure.__cause__ or self._failure
             log.error("worker_failed", part=str(self._failure), error=f"{type(cause).__name__}: {cause}")
-            if not self._started:
+            if not self._started.is_set():
                 raise self._failure  # before there was anything to lose: one line for whoever started it
             return 1
         return 0
@@ -168,7 +166,7 @@ class Worker:
             self._watch(await stack.enter_async_context(cancelled), "cancellations")
             await self._start_parts(stack, producer)
             tune_garbage_collection()
-            self._started = True
+            self._started.set()
             log.info("worker_started", fan_out=self.fans_out, deliver=self.delivers)
             await self._ended.wait()
             log.info("worker_stopping")
@@ -201,7 +199,7 @@ class Worker:
             await self.fan_out.start()
             self._spawn(stack, "fan-out", _raising(self.fan_out))
         if self.delivers:
-            if self._delays_s():
+            if self.table.delays_s:
                 await self._start_retries(stack, producer)
             herald = Herald(self.own_events, partial(publish, producer))
             stack.push_async_callback(herald.stop)
@@ -215,7 +213,7 @@ class Worker:
             kafka=self.kafka,
             names=self.names,
             producer=producer,
-            delays_s=self._delays_s(),
+            delays_s=set(self.table.delays_s),
             destinations=lambda: frozenset(self.table.destinations),
             own_events=self.own_events,
             metrics=self.metrics,
@@ -295,6 +293,9 @@ class Worker:
     # -- reload ---------------------------------------------------------------------------------------------------
 
     def _reload_soon(self) -> None:
+        if self._reload_asked:
+            return  # the one that waits will read what is there now
+        self._reload_asked = True
         task = asyncio.create_task(self._reload(), name="reload")
         task.add_done_callback(self._reloaded)
 
@@ -306,18 +307,13 @@ class Worker:
     async def _reload(self) -> None:
         """Take over the routing table as it is now, all or nothing: an invalid one keeps the old."""
         async with self._reloading:
-            if not self._started:
-                return
+            await self._started.wait()
+            self._reload_asked = False
             try:
                 table = self.settings.table()
                 routes = compile_routes(table.routes)
-                if not self._delays_s(table) <= self._delays_s():
-                    raise ReloadRefused("a new delay in delays_s needs a restart of the workers")
-                if table.body_bytes_max > self._body_bytes_max:
-                    raise ReloadRefused("a larger body_bytes_max needs a restart of the workers")
-                self._refuse_changes_of_the_past(table)
-                if table.schedules and not self.table.schedules:
-                    raise ReloadRefused("the first schedule needs a restart of the workers")
+                now_ms = int(time.time() * 1000)
+                require_takeable(table, self.table, body_bytes_max=self._body_bytes_max, now_ms=now_ms)
                 await ensure_topics(self.settings, table)
                 if self.queues is not None:
                     await self.queues.change(table.destinations, prioritized=table.prioritized)
@@ -332,29 +328,13 @@ class Worker:
             self.reload_metrics.count(taken=True)
             log.info("reloaded", routes=len(routes), destinations=len(table.destinations))
 
-    def _refuse_changes_of_the_past(self, table: RoutingTable) -> None:
-        """Refuse steps that would send events another way than they went: some would be done twice, or not at all."""
-        earlier = {route.name: route.share for route in self.table.routes}
-        now_ms = int(time.time() * 1000)
-        for route in table.routes:
-            before = earlier.get(route.name)
-            if (
-                before is not None
-                and route.mode == "percent"
-                and route.share.changed_in_the_past(before, now_ms=now_ms)
-            ):
-                raise ReloadRefused(
-                    f"route {route.name}: a step that has begun would change which events it carries out;"
-                    " keep those that have begun, and give new ones a time ahead"
-                )
-
     # -- what others ask --------------------------------------------------------------------------------------------
 
     def why_not_ready(self) -> str | None:
         """Return why no action would run now, or ``None`` when all is well."""
         if self._ended.is_set():
             return "stopping"
-        if not self._started:
+        if not self._started.is_set():
             return "starting: Kafka, topics and consumers"
         if self.fan_out is not None and not self.fan_out.ready:
             return "fan-out recovers its table"
@@ -368,15 +348,12 @@ class Worker:
         if self.fans_out:
             self.schedule_metrics.announce(schedule.name for schedule in self.schedules)
 
-    def _delays_s(self, table: RoutingTable | None = None) -> set[int]:
-        return {delay_s for settings in (table or self.table).destinations.values() for delay_s in settings.delays_s}
-
     def _queue_groups(self) -> dict[str, str]:
         return queue_groups(
             self.names,
             sources=self.table.dedup_ttl_s,
             destinations=self.table.destinations,
-            delays_s=self._delays_s(),
+            delays_s=self.table.delays_s,
         )
 
     def _topics(self) -> list[str]:
@@ -387,7 +364,7 @@ class Worker:
             return []
         queues = [self.names.deliveries(name) for name in self.table.destinations]
         queues += [self.names.deliveries(name, high=True) for name in self.table.destinations]
-        return queues + [self.names.retries(delay_s) for delay_s in self._delays_s()]
+        return queues + [self.names.retries(delay_s) for delay_s in self.table.delays_s]
 
     async def _watch_progress(self) -> None:
         """End the worker when a part has due work for `STALL_S_MAX` and does not advance."""

@@ -272,6 +272,23 @@ async def test_calls_that_outlast_a_rebalance_are_not_repeated(scenario: Scenari
     assert set(receiver.keys().values()) == {1}
 
 
+async def test_a_reload_that_is_asked_for_during_the_start_is_done_at_its_end(
+    own_kafka: KafkaForTests, tmp_path: Path, receiver: Receiver, headrace_process: Start
+) -> None:
+    scenario = Scenario(own_kafka, tmp_path, table(receiver), headrace_process)
+    await scenario.topics()
+    own_kafka.pause()
+    worker = scenario.worker()
+    await worker.process.wait_for("waiting_for_kafka")  # it has read its table
+    scenario.table["routes"][0]["with"]["path"] = "/changed"
+    scenario.write()
+    worker.process.signal(signal.SIGHUP)
+    own_kafka.resume()
+    await worker.process.wait_for('"reloaded"')
+    await scenario.publish("orders", bodies(1))
+    await eventually(lambda: receiver.calls("/changed"))
+
+
 async def test_a_reload_takes_new_routes_and_refuses_an_invalid_table(scenario: Scenario, receiver: Receiver) -> None:
     await scenario.topics()
     worker = await scenario.worker().ready()
