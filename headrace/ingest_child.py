@@ -10,9 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from headrace.context import Settings
+from headrace.failure import exit_code, one_line
 from headrace.ingest_process import IngestOptions, run_child
 from headrace.logs import configure_logs
 
@@ -24,7 +26,13 @@ def main(argument: str) -> int:
     config_path, data_dir, base_dir = (Path(shared.pop(name)) for name in ("config_path", "data_dir", "base_dir"))
     settings = Settings(config_path, data_dir, base_dir=base_dir, **shared)
     settings.logs = configure_logs(log_format=settings.log_format, level=settings.log_level)
-    return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
+    try:
+        return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
+    except Exception as error:  # whatever it is, the parent starts another, and one line says why
+        log = structlog.get_logger("ingest")
+        log.error("ingest_failed", error="; ".join(one_line(error)).removeprefix("error: "))
+        log.debug("ingest_failed_at", exc_info=True)
+        return exit_code(error)
 
 
 if __name__ == "__main__":

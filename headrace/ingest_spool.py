@@ -18,10 +18,10 @@ from ingest.drain import Drain
 from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics
 from ingest.outage import Outage
+from ingest.own_spool import own_spool
 from ingest.publisher import Publisher
 from ingest.settings import SpoolSettings
-from ingest.spool import Bounds, opened
-from ingest.spool_place import claim_first
+from ingest.spool import Bounds
 from ingest.spool_watch import SpoolWatch
 from streams.own_events import spool_filling
 
@@ -52,47 +52,43 @@ async def spooling(
     ``table`` is the routing table as it is now: own events are made while it has a route for them.
 
     Raises:
-        NoPlace, SpoolBroken: there is no spool to be had on this disk.
+        NoPlace: there is no spool to be had in the data directory.
     """
     place = settings.data_dir / DIRECTORY
-    claim = claim_first(place)
-    try:
-        async with opened(claim.path, bounds_of(chosen, processes)) as spool:
-            outage = Outage()
-            keep = SpooledPublisher(publisher, spool, outage, metrics.spool, after_s=chosen.after_s)
-            drain = Drain(
-                spool,
-                publisher.publish,
-                outage,
-                metrics.spool,
-                place=place,
-                per_s=chosen.drain_per_s / processes,
-                ready=lambda: publisher.ready,
+    async with own_spool(place, bounds_of(chosen, processes)) as spool:
+        outage = Outage()
+        keep = SpooledPublisher(publisher, spool, outage, metrics.spool, after_s=chosen.after_s)
+        drain = Drain(
+            spool,
+            publisher.publish,
+            outage,
+            metrics.spool,
+            place=place,
+            per_s=chosen.drain_per_s / processes,
+            ready=lambda: publisher.ready,
+        )
+
+        async def tell(used_ratio: float) -> None:
+            process = f"{socket.gethostname()}/{os.getpid()}"
+            told = spool_filling(
+                process, used_ratio=used_ratio, events=spool.events, bytes_=spool.bytes, now_ms=_now_ms()
             )
+            log.warning("spool_filling", used_ratio=round(used_ratio, 2), events=spool.events, bytes=spool.bytes)
+            event = told.event()
+            if table().compiled_routes().for_event(event):
+                try:
+                    await keep.publish(event)
+                except Unavailable:
+                    log.error("own_event_unsent", type=told.type, reason="neither Kafka nor the spool took it")
 
-            async def tell(used_ratio: float) -> None:
-                process = f"{socket.gethostname()}/{os.getpid()}"
-                told = spool_filling(
-                    process, used_ratio=used_ratio, events=spool.events, bytes_=spool.bytes, now_ms=_now_ms()
-                )
-                log.warning("spool_filling", used_ratio=round(used_ratio, 2), events=spool.events, bytes=spool.bytes)
-                event = told.event()
-                if table().compiled_routes().for_event(event):
-                    try:
-                        await keep.publish(event)
-                    except Unavailable:
-                        log.error("own_event_unsent", type=told.type, reason="neither Kafka nor the spool took it")
-
-            watch = SpoolWatch(drain.spools, metrics.spool, capacity=metrics.capacity_used_ratio, filling=tell)
-            tasks = [asyncio.create_task(drain.run(), name="drain"), asyncio.create_task(watch.run(), name="spool")]
-            try:
-                yield keep
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        claim.release()
+        watch = SpoolWatch(drain.spools, metrics.spool, capacity=metrics.capacity_used_ratio, filling=tell)
+        tasks = [asyncio.create_task(drain.run(), name="drain"), asyncio.create_task(watch.run(), name="spool")]
+        try:
+            yield keep
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _now_ms() -> int:

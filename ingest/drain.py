@@ -24,6 +24,7 @@ WINDOW_EVENTS = 100
 WINDOW_BYTES = 4 * 1024 * 1024
 IDLE_S = 0.5
 ADOPT_INTERVAL_S = 10.0
+DAMAGED_INTERVAL_S = 60.0  # between two tries of a spool that could not be opened: each is logged
 
 log = structlog.get_logger("ingest")
 
@@ -51,6 +52,7 @@ class Drain:
         self._after: dict[Spool, bytes] = {}
         self._adopt_at_s = float("-inf")
         self._unreadable: set[bytes] = set()
+        self._damaged: dict[Path, float] = {}  # when each is tried again
 
     def spools(self) -> Iterator[Spool]:
         """Yield every spool that this process has."""
@@ -132,16 +134,23 @@ class Drain:
             return
         self._adopt_at_s = now_s + ADOPT_INTERVAL_S
         for claim in claim_orphans(self._place):
+            if now_s < self._damaged.get(claim.path, now_s):
+                claim.release()
+                continue
             # Nothing is put into it, so its bounds are those of the process's own.
             spool = Spool(claim.path, Bounds(self._spool.bounds.events_max, self._spool.bounds.bytes_max, 0))
             try:
                 await spool.open()
             except SpoolBroken:
+                self._damaged[claim.path] = now_s + DAMAGED_INTERVAL_S
                 await spool.close()
                 claim.release()
                 continue
+            self._damaged.pop(claim.path, None)
             log.warning("spool_adopted", path=str(claim.path), events=spool.events)
             self._adopted[spool] = claim
+        self._damaged = {path: again_s for path, again_s in self._damaged.items() if path.exists()}
+        self._metrics.damaged.set(len(self._damaged))
 
     async def _give_up_empty(self) -> None:
         for spool in [one for one in self._adopted if not one.events]:

@@ -29,6 +29,12 @@ class SpoolMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.damaged = Gauge(
+            "headrace_ingest_spools_damaged",
+            "Spools on this machine's disk that cannot be opened: their events wait, and are not counted.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.spooled = Counter(
             "headrace_ingest_spooled", "Events that went to the spool and were answered 200.", registry=registry
         )

@@ -29,6 +29,11 @@ class Claim:
     path: Path
     _lock: int
 
+    @property
+    def occupied(self) -> bool:
+        """Whether a spool is there, readable or not."""
+        return _holds_spool(self.path)
+
     def release(self, *, remove: bool = False) -> None:
         """Give it up, and with ``remove`` delete the directory before."""
         if remove:
@@ -57,10 +62,20 @@ def claim_orphans(directory: Path) -> Iterator[Claim]:
     """Yield every place that holds a spool and that no process has."""
     with contextlib.suppress(OSError):
         for path in sorted(directory.iterdir()):
-            if path.name.isdigit() and (path / "CURRENT").exists():  # RocksDB's mark of a database
+            if path.name.isdigit() and _holds_spool(path):
                 claim = _claim(directory, path.name)
                 if claim is not None:
                     yield claim
+
+
+def claim_number(directory: Path, number: int) -> Claim | None:
+    """Return this place if a spool is there, or ``None`` if there is none or a process has it."""
+    return _claim(directory, str(number)) if _holds_spool(directory / str(number)) else None
+
+
+def _holds_spool(path: Path) -> bool:
+    # What every RocksDB database has. Without CURRENT it is damaged.
+    return (path / "CURRENT").exists() or any(path.glob("MANIFEST-*"))
 
 
 def _claim(directory: Path, name: str) -> Claim | None:

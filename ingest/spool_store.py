@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from rocksdict import Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import DBRecoveryMode, Options, Rdict, WriteBatch, WriteOptions
 
 from streams.event import Event
 
@@ -184,6 +184,9 @@ class SpoolStore:
                 raise SpoolBroken("the database was closed after an error")
             self._opened_at_s = now_s
             self.path.mkdir(parents=True, exist_ok=True)
+            # RocksDB would make a new database there, and delete the tables of the old one.
+            if not (self.path / "CURRENT").exists() and [*self.path.glob("*.sst"), *self.path.glob("*.log")]:
+                raise SpoolBroken("Corruption: the file CURRENT is missing")
             self._db = Rdict(str(self.path), _options())
             self._head = b""
             rows = self._db.iter()
@@ -202,6 +205,25 @@ class SpoolStore:
             except Exception as again:  # rocksdict raises nothing more special
                 return SpoolBroken(f"{error}; {again}")
         return SpoolBroken(str(error))
+
+
+def mend(path: Path) -> Stock:
+    """Let RocksDB put together what it can still read of the damaged database at ``path``, and return how much that is.
+
+    Nobody else may have it open. What cannot be read is dropped: keep a copy.
+
+    Raises:
+        SpoolBroken: it cannot be opened afterwards either.
+    """
+    store = SpoolStore(path)
+    try:
+        Rdict.repair(str(path), _options())
+    except Exception as error:  # rocksdict raises nothing more special
+        raise SpoolBroken(str(error)) from error
+    try:
+        return store.count()
+    finally:
+        store.close()
 
 
 def size_of(key: bytes) -> int:
@@ -234,6 +256,9 @@ def decode(record: bytes) -> Event | None:
 def _options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
+    # RocksDB's own mode opens up to the first damage and drops the rest without a word. All is written with a sync, so
+    # that a crash can leave nothing but an unfinished end; anything else is told.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(2)
     options.set_max_background_jobs(2)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from headrace.cli import main
 from ingest.accept import Unavailable
-from ingest.drain import Drain
+from ingest.drain import ADOPT_INTERVAL_S, DAMAGED_INTERVAL_S, Drain
 from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics
 from ingest.outage import FAILURES_MAX, PROBE_INTERVAL_S, Outage
+from ingest.own_spool import own_spool
 from ingest.spool import Bounds, Spool, SpoolBroken, SpoolFull, opened
 from ingest.spool_place import PLACES_MAX, NoPlace, claim_first, claim_orphans
 from ingest.spool_store import SpoolStore, decode, encode
@@ -262,6 +266,106 @@ async def test_an_orphan_is_adopted_published_and_removed(tmp_path: Path) -> Non
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert not list(claim_orphans(tmp_path / "nowhere"))
+
+
+async def _spool_of(place: Path, number: int) -> Path:
+    """Make a spool of one event, as kill -9 leaves it, and return where it is."""
+    path = place / str(number)
+    async with opened(place.parent / "killed", BOUNDS) as spool:
+        await spool.put(event(number))
+        shutil.copytree(place.parent / "killed", path)
+        (entry,) = await spool.read(None, events_max=10, bytes_max=10**9)
+        await spool.delete([entry.key])
+    return path
+
+
+async def test_a_damaged_spool_is_mended_by_the_command_which_keeps_a_copy(tmp_path: Path) -> None:
+    damaged = await _spool_of(tmp_path / "spool", 0)
+    (damaged / "CURRENT").write_text("garbage")
+
+    def mend() -> Result:
+        return CliRunner().invoke(main, ["mend-spool", "0", "--data-dir", str(tmp_path)])
+
+    (claim,) = claim_orphans(tmp_path / "spool")
+    refused = await asyncio.to_thread(mend)
+    assert (refused.exit_code, "a process has it open" in refused.stderr) == (1, True)
+    claim.release()
+    mended = await asyncio.to_thread(mend)
+    assert mended.exit_code == 0, mended.stderr
+    assert "1 events can be read" in mended.stdout
+    async with opened(damaged, BOUNDS) as spool:
+        assert spool.events == 1
+    (copy,) = (tmp_path / "spool").glob("0.damaged-*")
+    assert (copy / "CURRENT").read_text() == "garbage"
+
+
+@pytest.mark.parametrize("lost", ["garbage", None])
+async def test_a_damaged_spool_keeps_no_new_events_out_and_is_published_once_mended(
+    tmp_path: Path, lost: str | None
+) -> None:
+    place = tmp_path / "spool"
+    damaged = await _spool_of(place, 0)
+    current = (damaged / "CURRENT").read_text()
+    if lost is None:
+        (damaged / "CURRENT").unlink()
+    else:
+        (damaged / "CURRENT").write_text(lost)
+    async with own_spool(place, BOUNDS) as spool:
+        parts = Parts(spool, place)
+        running = asyncio.create_task(parts.drain.run())
+        await spool.put(event(7))
+        await eventually(lambda: parts.kafka.published == ["e-7"])
+        await eventually(lambda: parts.value("headrace_ingest_spools_damaged") == 1)
+        (damaged / "CURRENT").write_text(current)
+        parts.now_s += DAMAGED_INTERVAL_S
+        spool.filled.set()
+        await eventually(lambda: parts.kafka.published == ["e-7", "e-0"])
+        parts.now_s += ADOPT_INTERVAL_S
+        spool.filled.set()
+        await eventually(lambda: parts.value("headrace_ingest_spools_damaged") == 0)
+        assert not damaged.exists()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_damage_before_the_end_is_told_and_not_dropped_with_all_behind_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "killed", BOUNDS) as spool:
+        for number in range(50):
+            await spool.put(event(number))
+        for copy in ("cut", "middle"):
+            shutil.copytree(tmp_path / "killed", tmp_path / copy)
+    (cut,), (middle,) = (list((tmp_path / copy).glob("*.log")) for copy in ("cut", "middle"))
+    raw = bytearray(cut.read_bytes())
+    cut.write_bytes(raw[:-3])  # a crash while the last was written: nobody was told that it is kept
+    raw[len(raw) // 2] ^= 0xFF
+    middle.write_bytes(raw)
+    async with opened(tmp_path / "cut", BOUNDS) as spool:
+        assert spool.events == 49
+    with pytest.raises(SpoolBroken, match="Corruption"):
+        async with opened(tmp_path / "middle", BOUNDS):
+            pass
+
+
+async def test_a_disk_that_refuses_a_new_spool_keeps_no_process_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuses = True
+
+    def database(self: SpoolStore) -> object:
+        if refuses:
+            raise OSError("No space left on device")
+        return original(self)
+
+    original = SpoolStore._database
+    monkeypatch.setattr(SpoolStore, "_database", database)
+    async with own_spool(tmp_path, BOUNDS) as spool:
+        with pytest.raises(SpoolBroken):
+            await spool.put(event(1))
+        assert spool.broken
+        refuses = False
+        await spool.look()
+        await spool.put(event(2))
+        assert (spool.broken, spool.events) == (False, 1)
 
 
 def test_a_place_that_is_taken_is_nobody_elses(tmp_path: Path) -> None:
