@@ -21,7 +21,11 @@ def test_a_child_that_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:
     options = {"port": 0, "admin_port": 0, "host": "127.0.0.1"}
     argument = json.dumps({"settings": settings, "options": options, "fd": 0})
     done = subprocess.run(
-        [sys.executable, "-m", "headrace.ingest_child", argument], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "headrace.ingest_child", argument],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
