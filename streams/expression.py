@@ -21,6 +21,7 @@ from streams.sandbox import BUDGET, sandbox
 NAMES = frozenset({"body", "event", "headers"})
 SOURCE_CHARS_MAX = 64 * 1024
 SHOWN_CHARS_MAX = 200
+REASON_CHARS_MAX = 300
 _UNCOMPILABLE = (TemplateError, RecursionError, SyntaxError, MemoryError)
 
 Scope = Mapping[str, object]
@@ -278,7 +279,8 @@ def _masked(source: str, error: Exception) -> str:
         known = text in source or text in _TYPES or text.endswith(" object")
         return quoted[0] if known else "'…'"
 
-    return _QUOTED.sub(masked, str(error))
+    text = _QUOTED.sub(masked, str(error))
+    return text if len(text) <= REASON_CHARS_MAX else text[:REASON_CHARS_MAX] + "…"
 
 
 def _shown(source: str) -> str:

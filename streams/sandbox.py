@@ -9,6 +9,7 @@ evaluated when it is compiled, so that `headrace check` ends too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import BuiltinMethodType, MethodType
 from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
@@ -21,6 +22,7 @@ from streams.budget import Budget, steps_of
 from streams.filters import NUMBER_WIDTH_MAX, check_replacement, check_split, expression_filters, joined
 
 NUMBER_BITS_MAX = 4096
+CALLED = "()"  # behind an attribute's name: none that an expression can write
 BUDGET = "budget!"  # the name in the context: none that an expression can write
 _ITERATED, _JOINED, _MEASURED = "iterated!", "joined!", "measured!"
 
@@ -39,6 +41,7 @@ METHODS: Mapping[type, frozenset[str]] = {
     list: frozenset(("count", "index")),
     LoopContext: frozenset(("changed", "cycle")),
 }
+_OF_LOOPS = frozenset(("_loop_vars", "_block_vars"))  # within a loop, Jinja2 passes them to what is called
 _PADDING = frozenset(("center", "ljust", "rjust", "zfill"))
 _SPLITTING = frozenset(("rsplit", "split", "splitlines"))
 
@@ -55,15 +58,27 @@ _REFUSED = (
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The sandbox, in which a field of the event always wins over a method of ``dict``: ``body.items`` is a field."""
+    """The sandbox, in which ``body.items`` is a field, or undefined, and a method of ``dict`` only where it is called.
+
+    To Jinja2 it is the method where there is no such field: defined, true, and text such as ``<built-in method …>``.
+    """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return the field, else the attribute if it is safe, else undefined."""
+        """Return the field, else the attribute if it is safe, else undefined; a method if it is about to be called."""
+        if attribute.endswith(CALLED):
+            return super().getattr(obj, attribute.removesuffix(CALLED))
         if isinstance(obj, Mapping) and attribute in obj:
             return obj[attribute]
-        return super().getattr(obj, attribute)
+        return self._but_methods(super().getattr(obj, attribute), obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return the item, else the attribute of that name as `getattr` does."""
+        return self._but_methods(super().getitem(obj, argument), obj, argument)
+
+    def _but_methods(self, found: Any, obj: Any, name: Any) -> Any:
+        return self.undefined(obj=obj, name=name) if isinstance(found, BuiltinMethodType | MethodType) else found
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Return the result of an intercepted operator.
@@ -94,6 +109,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             SecurityError: it is none of these, or its result is too large.
         """
         budget: Budget = __context.parent[BUDGET]
+        kwargs = {key: value for key, value in kwargs.items() if key not in _OF_LOOPS}
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
         if not any(isinstance(owner, kind) and name in names for kind, names in METHODS.items()):
             raise SecurityError(f"{name or 'this'}() cannot be called in an expression")
@@ -128,6 +144,13 @@ class _Guard(NodeTransformer):
             raise TemplateSyntaxError("a recursive loop is not available in expressions", node.lineno)
         self.generic_visit(node)
         node.iter = _filtered(cast(nodes.Expr, node.iter), _ITERATED)
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Call:  # noqa: N802
+        """Tell the method that is called from a field of its name."""
+        self.generic_visit(node)
+        if isinstance(node.node, nodes.Getattr):
+            node.node.attr += CALLED
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802

@@ -56,6 +56,12 @@ def render(value: object) -> object:
         ("{{ headers['x-kind'] }}", "push"),
         ("{{ body.missing | default('none') }}", "none"),
         ("{{ -body.id * 2 }}", -14),
+        ("{{ body.values | default('none') }}", "none"),
+        ("{{ body.values is defined or body['values'] is defined }}", False),
+        ("{{ [body] | selectattr('values', 'defined') | list }}", []),
+        ("{{ [[1].count(1), {'items': 2}.items() | length, {'a': 3}.get('a')] }}", [1, 1, 3]),
+        ("{% for item in body.items %}{{ item.sku.upper() }}{{ item.get('sku') }}{% endfor %}", "AaBb"),
+        ("{% for n in [1, 2] %}{{ loop.index }}{{ loop.cycle('a', 'b') }}{% endfor %}", "1a2b"),
         ("{% if body.flag %}yes{% endif %}", "yes"),
         ("{{ '{{' }}", "{{"),
         ("plain }} text", "plain }} text"),
@@ -78,6 +84,13 @@ def test_a_field_of_the_event_wins_over_a_method_of_the_same_name() -> None:
         "{{ body.missing.deeper }}",
         "{{ [body.missing] }}",
         "{{ body.keys }}",
+        "{{ body.values | default(body.keys) }}",
+        "a {{ body.values }}",
+        "a {{ body['values'] }}",
+        "{{ body.values ~ 'x' }}",
+        "{% if body.values %}yes{% endif %}",
+        "{{ [body] | map(attribute='values') | join }}",
+        "{{ body.values | length }}",
         "{{ body.name + 1 }}",
         "{{ body.name * body.n }}",
         "{{ [1] * body.n }}",
@@ -217,3 +230,9 @@ def test_an_error_never_quotes_the_event(source: str) -> None:
         with pytest.raises(ExpressionError) as raised:
             Expression(source).evaluate({"body": {"m": marker, "list": []}, "event": {}, "headers": {}})
         assert "MARKER" not in str(raised.value)
+
+
+def test_an_error_is_short_whatever_the_event_holds() -> None:
+    with pytest.raises(ExpressionError) as raised:
+        Expression("{'a': 1}[body.m]").evaluate({**SCOPE, "body": {"m": list(range(100_000))}})
+    assert len(str(raised.value)) < 500
