@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,8 @@ from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
 from streams.items import split
 from streams.letters import Letters, Stored
-from streams.outcome import DEAD_LETTERED, Outcome
+from streams.outcome import DEAD_LETTERED, DELAYED, Outcome
+from streams.pauses import read_pauses
 from streams.routing import compile_routes
 
 WAITING = "waiting in the queue, or in work"
@@ -43,6 +44,7 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
     for id_, (route, destination, item) in expected.items():
         waiting = {"delivery_id": id_, "route": route, "destination": destination, "item": item, "outcome": WAITING}
         deliveries.setdefault(id_, waiting)
+    await _explain(settings, [one for one in deliveries.values() if one["outcome"] in (WAITING, DELAYED)])
     row = {
         "receipt": str(found.receipt),
         "source": event.source,
@@ -68,6 +70,16 @@ async def _outcomes(settings: Settings, found: Found, expected: Mapping[str, obj
         return outcomes
     # What is missing may have settled long before, as deliveries of an event that this one repeats.
     return await outcomes_of(kafka, names, found, delivery_ids=expected.keys(), since_ms=None)
+
+
+async def _explain(settings: Settings, waiting: Iterable[dict[str, Any]]) -> None:
+    """Add to what waits for a paused destination that it is paused, and why."""
+    if not (held := list(waiting)):
+        return
+    pauses = await read_pauses(settings.kafka(), settings.topic_names)
+    for row in held:
+        if (pause := pauses.get(row["destination"])) is not None:
+            row["detail"] = f"{pause}. {row.get('detail') or ''}".strip()
 
 
 def _of_outcome(outcome: Outcome, found: Found) -> dict[str, Any]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 from headrace.context import Settings
 from headrace.pausing import check_destination
 from streams.cancellations import Cancellation, Cancellations
 from streams.event import format_time
 from streams.kafka import producing, read_topic
-from streams.pauses import publish
+from streams.pauses import Pause, publish, read_pauses
 from streams.waiting import Waiting, WaitingSelection, read_waiting
 
 
-async def list_waiting(
-    settings: Settings, destination: str, selection: WaitingSelection
-) -> tuple[list[Waiting], Cancellations]:
-    """Return the selected deliveries that wait for ``destination``, oldest event first, and what is cancelled.
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waits for a destination, oldest event first; what of it is cancelled; and the pause that holds it up."""
+
+    deliveries: list[Waiting]
+    cancellations: Cancellations
+    pause: Pause | None
+
+
+async def list_waiting(settings: Settings, destination: str, selection: WaitingSelection) -> Waits:
+    """Return the selected deliveries that wait for ``destination``.
 
     Raises:
         UnknownDestination: the routing table does not have it.
@@ -33,7 +41,8 @@ async def list_waiting(
         if selection.holds(waiting.delivery):
             found[waiting.delivery.id] = waiting
     ordered = sorted(found.values(), key=lambda waiting: (waiting.delivery.event.time_ms, waiting.delivery.id))
-    return ordered[: selection.limit], cancellations
+    pause = (await read_pauses(kafka, names)).get(destination)
+    return Waits(ordered[: selection.limit], cancellations, pause)
 
 
 async def cancel(settings: Settings, chosen: Iterable[Waiting], reason: str) -> AsyncIterator[str]:
@@ -47,7 +56,7 @@ async def cancel(settings: Settings, chosen: Iterable[Waiting], reason: str) -> 
             yield waiting.delivery.id
 
 
-def describe_waiting(waiting: Waiting, cancellations: Cancellations) -> dict[str, object]:
+def describe_waiting(waiting: Waiting, waits: Waits) -> dict[str, object]:
     """Return a waiting delivery as JSON shows it, without its body."""
     delivery = waiting.delivery
     return {
@@ -64,7 +73,8 @@ def describe_waiting(waiting: Waiting, cancellations: Cancellations) -> dict[str
         "attempts": delivery.attempts,
         "replays": delivery.replay,
         "due": None if waiting.due_ms is None else format_time(max(waiting.due_ms, delivery.not_before_ms)),
-        "cancelled": cancellations.reason(delivery.id, delivery.replay),
+        "cancelled": waits.cancellations.reason(delivery.id, delivery.replay),
+        "paused": None if waits.pause is None else str(waits.pause),
         "topic": waiting.topic,
         "partition": waiting.partition,
         "offset": waiting.offset,

@@ -24,6 +24,9 @@ class Pause:
     reason: str
     since: str
 
+    def __str__(self) -> str:
+        return f"{self.destination} is paused since {self.since}: {self.reason}"
+
     def to_record(self, topic: str) -> Record:
         """Return the record that pauses; a tombstone of the same key resumes."""
         value = orjson.dumps({"version": 1, "reason": self.reason, "since": self.since})

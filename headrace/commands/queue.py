@@ -47,10 +47,11 @@ def command(settings: Settings, *, destination: str, what: str, **options: Any) 
         id=options["id"],
         limit=options["limit"],
     )
-    waiting, cancellations = asyncio.run(list_waiting(settings, destination, selection))
+    waits = asyncio.run(list_waiting(settings, destination, selection))
+    waiting, reason_of = waits.deliveries, waits.cancellations.reason
     if what == "cancel":
-        waiting = [one for one in waiting if cancellations.reason(one.delivery.id, one.delivery.replay) is None]
-    rows = [describe_waiting(one, cancellations) for one in waiting]
+        waiting = [one for one in waiting if reason_of(one.delivery.id, one.delivery.replay) is None]
+    rows = [describe_waiting(one, waits) for one in waiting]
     if what == "list" or options["dry_run"] or not rows:
         _print(rows, as_json=options["as_json"])
         if what == "cancel" and rows and not options["as_json"]:
@@ -97,4 +98,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         cancelled = f"  cancelled: {row['cancelled']}" if row["cancelled"] is not None else ""
         high = " (high)" if row["priority"] == "high" else ""
         click.echo(f"{row['id'][:16]}  {row['accepted']}  {row['route']}{item}{high}{attempts}{due}{cancelled}")
-    click.echo(f"{len(rows)} wait for {rows[0]['destination']}")
+    destination, paused = rows[0]["destination"], rows[0]["paused"]
+    click.echo(f"{len(rows)} wait for {destination}")
+    if paused:
+        click.echo(f"{paused}; `headrace resume {destination}` goes on")

@@ -41,6 +41,11 @@ async def test_waiting_deliveries_are_listed_and_cancelled_and_no_others_are_los
     await eventually(waiting)
     listed = rows(await scenario.command("queue", "crm", "list", "--json"))
     assert {row["id"] for row in listed} == scenario.ids(events, "orders-to-crm")
+    told = str(listed[0]["paused"])
+    assert told.startswith("crm is paused since 2")
+    assert f"{told}; `headrace resume crm` goes on" in (await scenario.command("queue", "crm", "list")).stdout
+    shown = rows(await scenario.command("event", str(listed[0]["receipt"]), "--json"))
+    assert [delivery["detail"] for delivery in shown[0]["deliveries"]] == [f"{told}."]
     without_yes = await scenario.command("queue", "crm", "cancel")
     assert without_yes.process.returncode == 2
     doomed = {str(row["id"]) for row in listed[:4]}
