@@ -20,13 +20,14 @@ from typing import Any
 import click
 
 import headrace.commands
+from headrace.command_group import CommandGroup
 from headrace.failure import exit_code, one_line
 from headrace.options import shared_options
 
 ENV_PREFIX = "HEADRACE"
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -43,22 +44,9 @@ class Commands(click.Group):
         _name_variables(command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that ``args`` begin with, or say which one may be meant."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from headrace.mistakes import closest
-
-            suggestion = closest(args[0], self.list_commands(ctx), kind="commands")
-            raise click.UsageError(f"{error.message.rstrip('.')}: {suggestion}", ctx) from None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands for the help, from their files' docstrings."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _short_help(module)) for name, module in sorted(_modules().items())])
+    def short_help_of(self, ctx: click.Context, name: str) -> str:
+        """Return the first line of a command's file, without importing it."""
+        return _short_help(_modules()[name])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever it raises ends the process with one line and the right code."""

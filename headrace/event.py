@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +12,7 @@ from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.carry_out import INFLATED_BYTES_MAX
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
+from streams.depths import DepthReader, queue_groups
 from streams.event import format_time
 from streams.expression import ExpressionError
 from streams.history import Found, outcomes_of
@@ -22,6 +23,8 @@ from streams.pauses import read_pauses
 from streams.routing import compile_routes
 
 WAITING = "waiting in the queue, or in work"
+UNKNOWN = "not known"
+WHY_UNKNOWN = "nothing waits, and no outcome is kept: erased, past its retention, or the route is newer than the event"
 CLOCK_SLACK_MS = 60_000  # between the clocks of ingest and workers
 
 
@@ -29,21 +32,26 @@ async def describe_event(settings: Settings, found: Found, *, body: bool) -> dic
     """Return an event and its deliveries as JSON shows them.
 
     A provider's repeat shows what became of the first's deliveries, and says so. A delivery without an outcome is one
-    that a route of the table would make now: it waits, or is in work, unless the event came before the route.
+    that a route of the table would make now: it waits or is in work, or, where nothing waits, it is not known.
 
     Raises:
         KafkaUnavailable: the broker does not answer.
     """
     event = found.event
     expected = {id_: (route, destination, item) for id_, route, destination, item in _expected(settings, found)}
-    outcomes = await _outcomes(settings, found, expected)
+    outcomes, idle = await _outcomes(settings, found, expected), frozenset[str]()
+    if expected.keys() - outcomes.keys():
+        idle = await _idle(settings, found, {destination for _, destination, _ in expected.values()})
+        if idle:  # what settled meanwhile has an outcome now
+            outcomes = await _outcomes(settings, found, expected)
     deliveries = {id_: _of_outcome(outcome, found) for id_, outcome in outcomes.items()}
     for stored in await _letters(settings, found):
         # A condition that fan-out could not evaluate has a dead letter and no outcome yet.
         deliveries.setdefault(stored.letter.id, _of_letter(stored.letter))
     for id_, (route, destination, item) in expected.items():
-        waiting = {"delivery_id": id_, "route": route, "destination": destination, "item": item, "outcome": WAITING}
-        deliveries.setdefault(id_, waiting)
+        state = {"outcome": UNKNOWN, "detail": WHY_UNKNOWN} if destination in idle else {"outcome": WAITING}
+        address = {"delivery_id": id_, "route": route, "destination": destination, "item": item}
+        deliveries.setdefault(id_, {**address, **state})
     await _explain(settings, [one for one in deliveries.values() if one["outcome"] in (WAITING, DELAYED)])
     row = {
         "receipt": str(found.receipt),
@@ -80,6 +88,29 @@ async def _explain(settings: Settings, waiting: Iterable[dict[str, Any]]) -> Non
     for row in held:
         if (pause := pauses.get(row["destination"])) is not None:
             row["detail"] = f"{pause}. {row.get('detail') or ''}".strip()
+
+
+async def _idle(settings: Settings, found: Found, destinations: Collection[str]) -> frozenset[str]:
+    """Return the destinations for which nothing of this event can wait: it is fanned out, and they are worked off.
+
+    A group's offsets are read before the ends of its topics: a delivery in between makes a queue deeper, never idle.
+    """
+    names, receipt, delays_s = settings.topic_names, found.receipt, settings.table().delays_s
+    groups = queue_groups(names, sources=[receipt.source], destinations=destinations, delays_s=delays_s)
+    reader = DepthReader(settings.kafka(), groups)
+    try:
+        depths = await reader.read()
+    finally:
+        await reader.close()
+    events = depths.get(names.events(receipt.source))
+    if events is None or events.prefixes.get(receipt.partition, 0) <= receipt.offset:
+        return frozenset()
+    busy = {topic for topic, depth in depths.items() if depth.unsettled}
+    if busy & {names.retries(delay_s) for delay_s in delays_s}:
+        return frozenset()
+    return frozenset(
+        name for name in destinations if not busy & {names.deliveries(name), names.deliveries(name, high=True)}
+    )
 
 
 def _of_outcome(outcome: Outcome, found: Found) -> dict[str, Any]:

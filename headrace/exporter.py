@@ -11,6 +11,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from logging import DEBUG, WARNING
 from pathlib import Path
 
 import structlog
@@ -41,7 +42,9 @@ class DepthExporter:
         data_dir: Path,
         queue_depth: Gauge,
         capacity: Gauge,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now_s = now_s
         self.depths: dict[str, Depth] = {}
         self._read_at_s = float("-inf")
         self._kafka, self._groups = kafka, groups
@@ -51,12 +54,12 @@ class DepthExporter:
 
     def fresh(self) -> bool:
         """Return whether the depths are news: they are not while the broker is away."""
-        return time.monotonic() - self._read_at_s < FRESH_S
+        return self._now_s() - self._read_at_s < FRESH_S
 
     async def run(self, *, trim: Callable[[], list[str]] = list, interval_s: float = INTERVAL_S) -> None:
         """Read the depths again and again; ``trim`` names the queues whose settled head this process deletes."""
         reader, groups = DepthReader(self._kafka, self._groups()), self._groups()
-        trimmed_at_s = time.monotonic()
+        trimmed_at_s = began_s = self._now_s()
         try:
             while True:
                 if groups != self._groups():
@@ -65,11 +68,13 @@ class DepthExporter:
                     reader = DepthReader(self._kafka, groups)
                 try:
                     self.export(await reader.read())
-                    if time.monotonic() - trimmed_at_s > TRIM_INTERVAL_S:
-                        trimmed_at_s = time.monotonic()
+                    if self._now_s() - trimmed_at_s > TRIM_INTERVAL_S:
+                        trimmed_at_s = self._now_s()
                         await reader.trim(self.depths, trim())
                 except KafkaUnavailable as error:
-                    log.warning("depths_unavailable", error=str(error))
+                    # A broker that starts has no coordinator yet, and one that moves has none for a moment.
+                    stale_s = self._now_s() - max(self._read_at_s, began_s)
+                    log.log(WARNING if stale_s > FRESH_S else DEBUG, "depths_unavailable", error=str(error))
                 await asyncio.sleep(interval_s)
         finally:
             await reader.close()
@@ -80,7 +85,7 @@ class DepthExporter:
             self._queue_depth.remove(topic)
             self._capacity.remove(f"queue:{topic}")
         self.depths = depths
-        self._read_at_s = time.monotonic()
+        self._read_at_s = self._now_s()
         for topic, depth in depths.items():
             self._queue_depth.labels(topic).set(depth.unsettled)
             self._capacity.labels(f"queue:{topic}").set(depth.unsettled / self._queue_depth_max)

@@ -116,7 +116,7 @@ class Supervisor:
                 path = settings.data_dir / SECRETS_FILE
                 say(f"made up {' and '.join(generated)} for trying it out; kept in {path}")
             elif self._tried_secrets():
-                say(f"using {' and '.join(self._tried_secrets())} of {settings.data_dir / SECRETS_FILE}")
+                say(f"using {', '.join(self._tried_secrets())} of {settings.data_dir / SECRETS_FILE}")
         environ = {**self._tried_secrets(), **settings.environ}
         resolve(dict.fromkeys(name for _, names in self.table.secret_envs() for name in names), environ)
 

@@ -53,7 +53,7 @@ def command(settings: Settings, check_env: bool, run_tests: bool) -> None:
         click.echo(line)
     spool = table.ingest.spool_settings
     if spool is not None:
-        click.echo(f"while Kafka is away, up to {spool.events_max} events wait in {settings.data_dir / 'spool'}")
+        click.echo(f"while Kafka is away, up to {spool.events_max:,} events wait in {settings.data_dir / 'spool'}")
     if run_tests:
         _run_tests(settings, table)
 

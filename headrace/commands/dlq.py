@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import sys
 from collections import Counter
@@ -11,14 +12,16 @@ from typing import Any
 
 import click
 
+from headrace.command_group import CommandGroup
 from headrace.context import Settings
 from headrace.options import with_settings
 from headrace.times import Moment
 
 NOTHING = "no outstanding dead letter is selected"
+NONE = "there are no outstanding dead letters"
 
 
-@click.group
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Show, replay or discard the outstanding dead letters."""
 
@@ -41,7 +44,8 @@ class Rate(click.ParamType):
 def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that select letters; the command gets them as one ``selection``."""
 
-    def wrapped(settings: Settings, *args: Any, **options: Any) -> Any:
+    @functools.wraps(function)
+    def wrapped(*args: Any, **options: Any) -> Any:
         from streams.letters import Selection
 
         selection = Selection(
@@ -54,10 +58,8 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
             id=options.pop("id"),
             limit=options.pop("limit"),
         )
-        return function(settings, *args, selection=selection, **options)
+        return function(*args, selection=selection, **options)
 
-    wrapped.__doc__ = function.__doc__
-    wrapped.__name__ = function.__name__
     for option in (
         click.option("--limit", type=click.IntRange(1), help="At most this many, the oldest failures first."),
         click.option("--id", help="This letter: its id, or the beginning of it."),
@@ -74,8 +76,8 @@ def selecting(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@with_settings
 @selecting
+@with_settings
 def list_(settings: Settings, *, selection: Any, as_json: bool) -> None:
     """List the outstanding dead letters, oldest failure first."""
     from headrace.dlq import describe, read_letters
@@ -85,18 +87,24 @@ def list_(settings: Settings, *, selection: Any, as_json: bool) -> None:
         _print_json([describe(stored) for stored in letters])
         return
     if not letters:
-        click.echo(NOTHING)
+        click.echo(NONE if selection == type(selection)() else NOTHING)
         return
-    for stored in letters:
-        row = describe(stored)
-        status = f" {row['status']}" if row["status"] else ""
-        replaying = " (replaying)" if row["state"] == "replaying" else ""
-        item = f" item {row['item']}" if row["item"] is not None else ""
-        click.echo(
-            f"{str(row['id'])[:16]}  {row['last_failure']}  {row['route'] or '-'}{item} → {row['destination'] or '-'}"
-            f"  {row['stage']}:{status} {_first_line(str(row['message']), 100)}{replaying}"
-        )
+    from headrace.text_table import text_table
+
+    header = ("ID", "LAST FAILURE", "ROUTE → DESTINATION", "CAUSE")
+    for line in text_table(header, [_row(describe(stored)) for stored in letters]):
+        click.echo(line)
     click.echo(f"{len(letters)} outstanding; `headrace dlq show ID` explains one, `headrace dlq replay` replays them")
+
+
+def _row(letter: dict[str, Any]) -> tuple[str, ...]:
+    """Return a line of the list: what `describe` says, cut to what a terminal has room for."""
+    status = f" {letter['status']}" if letter["status"] else ""
+    replaying = " (replaying)" if letter["state"] == "replaying" else ""
+    item = f" item {letter['item']}" if letter["item"] is not None else ""
+    way = f"{letter['route'] or '-'}{item} → {letter['destination'] or '-'}"
+    cause = f"{letter['stage']}:{status} {_first_line(str(letter['message']), 100)}{replaying}"
+    return str(letter["id"])[:16], str(letter["last_failure"]), way, cause
 
 
 @command.command
@@ -155,8 +163,8 @@ def _print_attempts(attempts: Any) -> None:
 @click.option("--rate", type=Rate(), help="At most this many a second, such as 50/s.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a letter.")
-@with_settings
 @selecting
+@with_settings
 def replay(settings: Settings, *, selection: Any, dry_run: bool, rate: float | None, yes: bool, as_json: bool) -> None:
     """Put dead letters back into their destinations' queues, rendered by the routing table as it is now.
 
@@ -186,8 +194,8 @@ def replay(settings: Settings, *, selection: Any, dry_run: bool, rate: float | N
 @click.option("--dry-run", is_flag=True, help="Say what would be discarded, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a letter.")
-@with_settings
 @selecting
+@with_settings
 def discard(settings: Settings, *, selection: Any, dry_run: bool, yes: bool, as_json: bool) -> None:
     """End dead letters for good, without replaying them."""
     from headrace.dlq import describe, discard_letters, read_letters
@@ -227,8 +235,8 @@ class Age(click.ParamType):
 @click.option("--dry-run", is_flag=True, help="Say what would be purged, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a letter.")
-@with_settings
 @selecting
+@with_settings
 def purge(settings: Settings, *, selection: Any, older_than: int, dry_run: bool, yes: bool, as_json: bool) -> None:
     """End dead letters that nobody came for: those whose last failure is older than an age."""
     import dataclasses

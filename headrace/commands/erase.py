@@ -51,12 +51,16 @@ def command(settings: Settings, *, source: str, where: str, dry_run: bool, yes: 
 
 
 def _may_erase(matches: Matches, *, yes: bool) -> bool:
-    what = f"{len(matches.letters)} dead letters and {len(matches.outcomes)} outcomes"
+    what = f"{_counted(len(matches.letters), 'dead letter')} and {_counted(len(matches.outcomes), 'outcome')}"
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{what} match; without a terminal to ask on, say --yes to erase them")
+        raise click.UsageError(f"found {what}; without a terminal to ask on, say --yes to erase them")
     return click.confirm(f"erase {what}? Those deliveries can then not be replayed", err=True)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 async def _erase(settings: Settings, table: Any, matches: Matches) -> int:
@@ -87,8 +91,10 @@ async def _report(settings: Settings, table: Any, source: str, matches: Matches,
     if not matches:
         click.echo(NOTHING)
     else:
-        found = f"{matches.events} events, {len(matches.letters)} dead letters, {len(matches.outcomes)} outcomes"
-        click.echo(f"{found} match; {f'erased {erased} of them' if erased else 'nothing was erased'}")
+        events = _counted(matches.events, "event")
+        letters, outcomes = _counted(len(matches.letters), "dead letter"), _counted(len(matches.outcomes), "outcome")
+        result = f"{_counted(erased, 'record')} erased" if erased else "nothing was erased"
+        click.echo(f"found {events}, {letters} and {outcomes}; {result}")
     for row in rows:
         until = f"until {row.until} at the latest" if row.until else "for a time that only Kafka and the queue decide"
         click.echo(f"remains  {row.place}: {row.records}, {until}: {row.why}")

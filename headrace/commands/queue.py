@@ -53,7 +53,8 @@ def command(settings: Settings, *, destination: str, what: str, **options: Any) 
         waiting = [one for one in waiting if reason_of(one.delivery.id, one.delivery.replay) is None]
     rows = [describe_waiting(one, waits) for one in waiting]
     if what == "list" or options["dry_run"] or not rows:
-        _print(rows, as_json=options["as_json"])
+        none = f"nothing waits for {destination}" if selection == WaitingSelection() else NOTHING
+        _print(rows, none, as_json=options["as_json"])
         if what == "cancel" and rows and not options["as_json"]:
             click.echo(f"would cancel {len(rows)}; nothing was done")
         return
@@ -81,7 +82,7 @@ async def _cancel(settings: Settings, waiting: list[Any], reason: str, *, as_jso
     return count
 
 
-def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+def _print(rows: list[dict[str, Any]], none: str, *, as_json: bool) -> None:
     import orjson
 
     if as_json:
@@ -89,7 +90,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
             click.echo(orjson.dumps(row).decode())
         return
     if not rows:
-        click.echo(NOTHING)
+        click.echo(none)
         return
     for row in rows:
         item = f" item {row['item']}" if row["item"] is not None else ""
@@ -99,6 +100,6 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         high = " (high)" if row["priority"] == "high" else ""
         click.echo(f"{row['id'][:16]}  {row['accepted']}  {row['route']}{item}{high}{attempts}{due}{cancelled}")
     destination, paused = rows[0]["destination"], rows[0]["paused"]
-    click.echo(f"{len(rows)} wait for {destination}")
+    click.echo(f"{len(rows)} wait{'s' if len(rows) == 1 else ''} for {destination}")
     if paused:
         click.echo(f"{paused}; `headrace resume {destination}` goes on")

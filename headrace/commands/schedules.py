@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from headrace.command_group import CommandGroup
 from headrace.context import Settings
 from headrace.options import with_settings
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from streams.schedule import Schedule
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=CommandGroup, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a schedule.")
 @with_settings
 def command(settings: Settings, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headrace.command_group import CommandGroup
 from headrace.context import Settings
 from headrace.options import with_settings
 from headrace.times import Moment
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN_MAX = 50
 
 
-@click.group
+@click.group(cls=CommandGroup)
 def command() -> None:
     """Leave Zapier: import Zaps, run beside it, compare, take over."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,6 +244,26 @@ def test_a_traceback_is_shown_for_debugging() -> None:
 
     assert "Traceback" in CliRunner().invoke(group, ["fail", "--log-level", "debug"]).stderr
     assert "Traceback" not in CliRunner().invoke(group, ["fail"]).stderr
+
+
+@pytest.mark.parametrize("group", ["dlq", "schedules", "zapier"])
+def test_the_commands_within_a_command_are_described_in_full_and_suggested(group: str) -> None:
+    shown = CliRunner().invoke(main, [group, "--help"]).stdout
+    listed = shown.partition("\nCommands:\n")[2]
+    assert "..." not in listed
+    (name,) = {"dlq": ["list"], "schedules": ["run"], "zapier": ["parity"]}[group]
+    assert name in listed
+    mistyped = CliRunner().invoke(main, [group, name[:-1]])
+    assert mistyped.exit_code == 2
+    assert f"did you mean '{name}'?" in mistyped.stderr
+
+
+@pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "replay"], ["queue"], ["erase"], ["zapier", "parity"]])
+def test_what_only_a_command_has_stands_before_what_all_have(words: list[str]) -> None:
+    options = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", CliRunner().invoke(main, [*words, "--help"]).stdout, re.MULTILINE)
+    shared = ["--config", "--data-dir", "--kafka-bootstrap-servers", "--topic-prefix", "--log-format", "--log-level"]
+    assert options[-7:] == [*shared, "--help"]
+    assert len(options) > 7
 
 
 @pytest.mark.parametrize("args", [["--help"], ["check"], ["schema"], ["try", "github", "-"]])

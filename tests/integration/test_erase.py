@@ -34,7 +34,8 @@ async def test_one_customer_is_erased_and_the_others_keep_everything(make_system
     assert done["erased"] == 3
     assert [letter.header("ce_id") for letter in await system.letters()] == ["dead-bob"]
     shown = json.loads(await system.command("event", ledger.accepted["done-ann"], "--json"))
-    assert [row["outcome"] for row in shown["deliveries"]] == ["waiting in the queue, or in work"]  # not known any more
+    assert [row["outcome"] for row in shown["deliveries"]] == ["not known"]
+    assert "erased" in shown["deliveries"][0]["detail"]
     kept = json.loads(await system.command("event", ledger.accepted["done-bob"], "--json"))
     assert [row["outcome"] for row in kept["deliveries"]] == ["settled"]
     again = json.loads(await system.command(*erase, "--yes", "--json"))

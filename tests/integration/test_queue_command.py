@@ -64,7 +64,7 @@ async def test_waiting_deliveries_are_listed_and_cancelled_and_no_others_are_los
     assert await worker.metric("headrace_deliveries_cancelled_total", destination="crm") == 4
     assert await worker.metric("headrace_queue_wait_seconds_count", destination="crm", priority="normal") == 6
     nothing = await scenario.command("queue", "crm", "cancel", "--yes")
-    assert (nothing.process.returncode, nothing.stdout) == (0, "nothing that waits is selected\n")
+    assert (nothing.process.returncode, nothing.stdout) == (0, "nothing waits for crm\n")
     assert (await scenario.command("queue", "crn", "list")).process.returncode == 1
 
 
