@@ -27,15 +27,39 @@ LINGER_S = 5.0  # a client that still sends what was refused gets to read why
 log = structlog.get_logger("ingest")
 
 
-class _Protocol(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """aiohttp's own answers show the offending bytes, and log each as an error with its traceback."""
 
-    __slots__ = ("_counted", "_has_head_part")
+    __slots__ = ("_counted", "_has_head_part", "_rest")
 
     def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
         self._counted = connections
         self._has_head_part = False
+        self._rest: asyncio.Future[None] | None = None
+
+    def rest(self, until_s: float) -> None:
+        """Read nothing until ``until_s`` by the loop's clock. What is there already, pipelined, waits in `rested`."""
+        self._rest = self._loop.create_future()
+        self._pause_transport_reading()
+        self._loop.call_at(until_s, self._end_rest)
+
+    async def rested(self) -> None:
+        """Return once the connection does not rest."""
+        if self._rest is not None:
+            await asyncio.shield(self._rest)
+
+    def _end_rest(self) -> None:
+        assert self._rest is not None  # noqa: S101 - `rest` has set it
+        self._rest.set_result(None)
+        self._rest = None
+        # aiohttp pauses too, while it has read what it cannot take yet: that holds on.
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if self._rest is None:
+            super()._resume_transport_reading()
 
     @property
     def idle(self) -> bool:
@@ -81,6 +105,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        """Return the answer to what is no HTTP."""
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer is already sent")
         log.debug("not_http", error=type(exc).__name__)
@@ -104,7 +129,7 @@ class _Server(web.Server):
         self._counted, self._options = connections, options
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, connections=self._counted, **self._options)
+        return HttpConnection(self, loop=self._loop, connections=self._counted, **self._options)
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Connections whose request met an overload: nothing is read from them for a moment.
+"""Connections whose request met an overload: nothing is read from them for a moment, and nothing that was is answered.
 
 A refusal costs about a third of an acceptance. Producers that post again at once, over a thousand connections, would
 fill each pass of the event loop with refusals; an accepted request takes several passes, so it would be late, and few
@@ -9,8 +9,6 @@ for no longer than `REST_MAX_S`, which is what Retry-After asks of the refused o
 """
 
 from __future__ import annotations
-
-import asyncio
 
 BACK_PER_S = 5000  # at about 50 µs a refusal, a quarter of the process
 REST_MIN_S, REST_MAX_S = 0.05, 1.0
@@ -26,14 +24,3 @@ class Refused:
         """Return when the one that is refused now is read again, by the same clock."""
         self._last_s = min(max(self._last_s + 1 / BACK_PER_S, now_s + REST_MIN_S), now_s + REST_MAX_S)
         return self._last_s
-
-    def rest(self, transport: asyncio.Transport) -> None:
-        """Read nothing from ``transport`` until it is its turn."""
-        loop = asyncio.get_running_loop()
-        transport.pause_reading()
-        loop.call_at(self.back_s(loop.time()), _read_again, transport)
-
-
-def _read_again(transport: asyncio.Transport) -> None:
-    if not transport.is_closing():
-        transport.resume_reading()

@@ -24,7 +24,7 @@ from ingest.body import BodyReader, NoLength, TooLarge, TooSlow, WouldOverflow
 from ingest.connections import Connections
 from ingest.documents import Documents, fetch_https
 from ingest.metrics import UNKNOWN_SOURCE, IngestMetrics
-from ingest.protocol import listening
+from ingest.protocol import HttpConnection, listening
 from ingest.refused import Refused
 from ingest.sources import Source
 from streams.tracing import TRACEPARENT, Tracing, valid_traceparent
@@ -127,8 +127,11 @@ class IngestServer:
         started_s = self._monotonic_s()
         match = _TARGET.fullmatch(request.raw_path)
         source = self.sources.get(match[1]) if match else None
+        connection = request.protocol
+        assert isinstance(connection, HttpConnection)  # noqa: S101 - `listening` makes no other
         self._unanswered += 1
         try:
+            await connection.rested()
             answering = self._answer if not self._tracing.on else self._answer_traced
             answer = await answering(source, request)
         except ConnectionError:
@@ -144,8 +147,8 @@ class IngestServer:
         self._count(source.name if source else UNKNOWN_SOURCE, answer.outcome, duration_s)
         # Without the end of this body the next request on this connection cannot be found.
         close = self._draining or not request.content.is_eof()
-        if answer is BUSY and not close and request.transport is not None:
-            self._refused.rest(request.transport)
+        if answer is BUSY and not close:
+            connection.rest(self._refused.back_s(asyncio.get_running_loop().time()))
         return _response(answer, close=close)
 
     async def _answer_traced(self, source: Source | None, request: web.BaseRequest) -> Answer:

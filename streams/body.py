@@ -19,7 +19,7 @@ JSON_DEPTH_MAX = 200  # orjson reads 1,024 levels and writes 254; what was accep
 
 # Text encodings that take linear time; Python knows others, such as punycode, that do not.
 _CHARSETS = re.compile(
-    r"utf-?8|us-ascii|utf-?(16|32)(-?[lb]e)?|iso-8859-[0-9]{1,2}|latin-?1|windows-12[0-9]{2}|cp12[0-9]{2}|koi8-[ru]"
+    r"utf-?8|(us-)?ascii|utf-?(16|32)(-?[lb]e)?|iso-8859-[0-9]{1,2}|latin-?1|windows-12[0-9]{2}|cp12[0-9]{2}|koi8-[ru]"
     r"|shift_jis|euc-(jp|kr)|iso-2022-jp|gbk|gb2312|gb18030|big5",
     re.ASCII,
 )

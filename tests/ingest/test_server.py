@@ -313,6 +313,43 @@ async def test_a_refused_connection_rests_while_others_are_answered(monkeypatch:
         writer.close()
 
 
+async def test_pipelined_requests_of_a_refused_connection_rest_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.refused.REST_MIN_S", 0.3)
+    gate = asyncio.Event()
+    async with serving(Limits(in_flight_max=1), lambda _: gate.wait()) as port:
+        waiting = asyncio.create_task(port.raw(post(b"{}")))
+        await eventually(lambda: port.server.in_flight == 1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        writer.write(post(b"{}") * 3)
+        assert_error(await read_answer(reader), 503, "unavailable")
+        gate.set()  # within its rest: what it has sent already is taken after it, and is not refused meanwhile
+        assert (await waiting)[0] == 200
+        assert [(await read_answer(reader))[0] for _ in range(2)] == [200, 200]
+        writer.close()
+
+
+async def test_who_pipelines_and_reads_no_answer_takes_no_memory_in_an_overload(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ingest.refused.REST_MIN_S", 0.001)
+    gate = asyncio.Event()
+    async with serving(Limits(in_flight_max=1), lambda _: gate.wait()) as port:
+        waiting = asyncio.create_task(port.raw(post(b"{}")))
+        await eventually(lambda: port.server.in_flight == 1)
+        _, writer = await asyncio.open_connection("127.0.0.1", port.number)
+        many, sent, enough = post(b"{}") * 1000, 0, 20 * 2**20
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(4):
+                while sent < enough:
+                    writer.write(many)
+                    sent += len(many)
+                    await writer.drain()
+        assert sent < enough  # it stands still at what the kernel's buffers hold
+        writer.transport.abort()
+        gate.set()
+        assert (await waiting)[0] == 200
+
+
 async def test_the_bytes_in_flight_are_bounded() -> None:
     gate = asyncio.Event()
     async with serving(Limits(body_bytes_in_flight_max=100), lambda _: gate.wait()) as port:

@@ -182,6 +182,7 @@ def test_wide_json_is_not_deep() -> None:
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert parse(b"\xef\xbb\xbf{}") == {}
     assert parse("{}".encode("utf-16"), "application/json; charset=utf-16") == {}
+    assert parse(b"{}", "application/json; charset=ascii") == {}
 
 
 def test_xml_is_kept_as_it_is_and_never_parsed() -> None:
