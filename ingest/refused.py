@@ -5,13 +5,14 @@ fill each pass of the event loop with refusals; an accepted request takes severa
 would be accepted at all. So those that were refused are read again one after the other, at a steady rate.
 
 Weakness: behind a load balancer that shares its connections, the request that waits may be another producer's. It waits
-for no longer than `REST_MAX_S`, which is what Retry-After asks of the refused one.
+for no longer than `REST_MAX_S`; Retry-After asks the refused one to wait for longer.
 """
 
 from __future__ import annotations
 
 BACK_PER_S = 5000  # at about 50 µs a refusal, a quarter of the process
-REST_MIN_S, REST_MAX_S = 0.05, 1.0
+REST_MIN_S = 0.05
+REST_MAX_S = 2.1  # what the 10,000 connections that a process may have need, one after the other
 
 
 class Refused:
