@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import importlib
 import inspect
@@ -26,6 +27,7 @@ from typing import Any
 from connectors.errors import CallError, PermanentError, TransientError, place_of
 from connectors.frames import pack, receive_frame
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 OOM_SCORE = "1000"  # under memory pressure this process goes first, and not its worker
 
 
@@ -99,6 +101,9 @@ class _Server:
             while True:
                 self._loop.call_soon_threadsafe(self._take, receive_frame(self._socket))
         finally:
+            with contextlib.suppress(OSError):
+                if os.getpgrp() == os.getpid():
+                    os.killpg(0, signal.SIGKILL)  # with all that the functions have started
             os._exit(0)
 
     def _take(self, frame: dict[str, Any]) -> None:
@@ -137,12 +142,19 @@ async def serve(sock: socket.socket, module: ModuleType) -> None:
     await asyncio.Event().wait()
 
 
+def _end_with_parent() -> None:
+    """Be killed when the worker is, even while a function in C, such as a search by ``re``, lets no thread notice."""
+    with contextlib.suppress(OSError, AttributeError):  # there is no such call but on Linux
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 def main(arguments: list[str]) -> int:
     """Import the module, say so or why not, and serve."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # meant for the worker, which drains first
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    _end_with_parent()
     sock = socket.socket(fileno=int(arguments[0]))
     sock.set_inheritable(False)
     try:

@@ -83,6 +83,7 @@ class _Running:
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
+        self._waiting = asyncio.create_task(self._wait())
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -143,9 +144,7 @@ class _Running:
         """End the process, and every call in it with ``why``."""
         self._end(why)
         _kill(self._process)
-        await self._process.wait()
-        self._writer.close()
-        self._listening.cancel()
+        await self._waiting
 
     async def _cancel(self, number: int, function: str, answered: asyncio.Future[dict[str, Any]]) -> None:
         with contextlib.suppress(OSError):
@@ -163,10 +162,18 @@ class _Running:
                 answered = self._asked.pop(answer.get("id", -1), None)
                 if answered is not None and not answered.done():
                     answered.set_result(answer)
-        except EOFError:
-            code = await self._process.wait()
-            self._end(f"its process ended by itself ({_exit_of(code)})")
-            self._writer.close()
+        except EOFError:  # it has ended, or a function has closed what is not its own
+            await asyncio.wait([self._waiting], timeout=CANCEL_S_MAX)
+            if not self._waiting.done():
+                await self.kill("its process no longer listens")
+
+    async def _wait(self) -> None:
+        """Wait for the end of the process: a child of it may hold its side of the socket open, and live on."""
+        code = await self._process.wait()
+        self._end(f"its process ended by itself ({_exit_of(code)})")
+        _kill(self._process)
+        self._listening.cancel()
+        self._writer.close()
 
     def _end(self, why: str) -> None:
         self.ended = True
@@ -187,9 +194,9 @@ def _read_answer(answer: dict[str, Any]) -> str | None:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    """End the process and all that it has started, also when it has ended itself: its group keeps its number."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _exit_of(code: int) -> str:

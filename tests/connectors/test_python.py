@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from connectors.registry import load_connector
 
 MODULE = """
 from __future__ import annotations
-import asyncio, ctypes, os, subprocess, sys, time
+import asyncio, ctypes, os, re, socket, subprocess, sys, time
 from dataclasses import dataclass
 from connectors.errors import PermanentError, RateLimited
 import beside
@@ -42,6 +43,19 @@ async def stubborn(call):
         except asyncio.CancelledError: pass
 async def pid(call): return str(os.getpid())
 async def start(call): return str(subprocess.Popen(["sleep", "600"]).pid)
+async def leave_child(call):
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    with open(__file__ + ".child", "w") as file:
+        file.write(str(child))
+    os._exit(7)
+async def deafen(call):
+    socket.socket(fileno=os.dup(int(sys.argv[1]))).shutdown(socket.SHUT_RDWR)
+    await search(call)
+async def search(call):  # no other thread of the process runs meanwhile
+    re.match("(a+)+$", "a" * 40 + "b")
 async def _hidden(call): pass
 def plain(call): pass
 """
@@ -89,6 +103,8 @@ async def test_it_calls_the_users_function(open_own):
         ("cancel", {}, TransientError, "cancel raised CancelledError"),
         ("crash", {}, Unreachable, "ended by itself .SIGSEGV"),
         ("end", {}, Unreachable, "ended by itself .exit code 7"),
+        ("leave_child", {}, Unreachable, "ended by itself .exit code 7"),
+        ("deafen", {}, Unreachable, "no longer listens"),
     ],
 )
 async def test_what_the_function_raises(open_own, function, args, kind, says):
@@ -148,6 +164,46 @@ async def test_closing_leaves_no_process_behind(open_own):
     await own.close()
     async with asyncio.timeout(30):
         while any(is_alive(pid) for pid in pids):
+            await asyncio.sleep(0.05)
+
+
+async def test_what_a_process_has_started_ends_with_it(open_own, tmp_path):
+    own = await open_own()
+    with pytest.raises(Unreachable):
+        await send(own, "leave_child")
+    child = int((tmp_path / "own.py.child").read_text())
+    async with asyncio.timeout(30):
+        while is_alive(child):
+            await asyncio.sleep(0.05)
+
+
+WORKER = """
+import asyncio, sys
+from connectors.connector import Call
+from connectors.user_process import UserProcess
+
+async def main():
+    own = UserProcess(sys.argv[1])
+    call = Call(None, None, "k", "own")
+    print(await own.run(call, "pid", {}), flush=True)
+    await own.run(call, sys.argv[2], {})
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("function", ["search", "spin", "slow"])
+async def test_the_functions_end_with_a_worker_that_is_killed(open_own, tmp_path, function):
+    await open_own()
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, str(tmp_path / "own.py"), function, stdout=asyncio.subprocess.PIPE
+    )
+    pid = int(await worker.stdout.readline())
+    await asyncio.sleep(0.5)  # the function is called by then, or soon
+    worker.kill()
+    await worker.wait()
+    async with asyncio.timeout(30):
+        while is_alive(pid):
             await asyncio.sleep(0.05)
 
 
