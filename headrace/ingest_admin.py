@@ -111,7 +111,7 @@ class IngestAdmin:
             log.error("reload_refused", error=str(error))
             self._reloads.count(taken=False)
             return None
-        if set(table.sources) != set(self.table.sources):
+        if set(table.sources) - set(self.table.sources):
             log.warning("reload_needs_restart", reason="fan-out takes the events of a new source after its restart")
         self.table = table
         self._reloads.count(taken=True)

@@ -89,7 +89,7 @@ class SourceSettings(BaseModel):
     def _check_duration(cls, value: str | int) -> str | int:
         ttl_s, scheme = parse_duration_s(value), load_scheme(cls.scheme_name)
         if ttl_s < scheme.repeated_s:
-            raise ValueError(f"shorter than the {scheme.repeated_s} s in which {_who_repeats(scheme)}")
+            raise ValueError(f"shorter than the {_duration(scheme.repeated_s)} in which {_who_repeats(scheme)}")
         return value
 
     @field_validator("rate")
@@ -155,6 +155,14 @@ def compile_text(source: str) -> Callable[[Mapping[str, object]], object]:
     if has_expression(source):
         return cast(Callable[[Mapping[str, object]], object], Template(source, names=ID_NAMES).render)
     return Expression(source, names=ID_NAMES).evaluate
+
+
+def _duration(seconds: int) -> str:
+    """Return a duration as the key takes it: ``3d``, ``90s``."""
+    unit, size = next(
+        (unit, size) for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if not seconds % size
+    )
+    return f"{seconds // size}{unit}"
 
 
 def _who_repeats(scheme: Scheme) -> str:
