@@ -11,7 +11,9 @@ the committed offsets afterwards. Two things go wrong in between:
   the beginning of a fetch, where it should be cleared.
 
 The fix stops the flow first, waits until the consumer's loop is back at its start and stays there, drops what the
-queues hold, and only then lets Faust resume and seek. `streams.app` keeps the other half of the promise: it commits by
+queues hold, and only then lets Faust resume and seek. The seek leaves out partitions without a commit (aiokafka's
+``seek_to_committed``): what was handed out of them and dropped would be read again only by a new start, so that the fix
+seeks these to the beginning of the log. `streams.app` keeps the other half of the promise: it commits by
 itself, in order, and refuses a jump that retention does not explain (`streams.positions`).
 """
 
@@ -22,7 +24,7 @@ from importlib.metadata import version
 from typing import Any
 
 from faust.tables.recovery import Recovery
-from faust.transport.consumer import Consumer
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 
 FAUST_VERSION = "0.15.3"
 STOP_S_MAX = 30.0  # a fetch ends within 1 s; only a consumer that is being torn down takes longer
@@ -44,7 +46,7 @@ def require_known_faust(found: str | None = None) -> None:
 
 
 def apply() -> None:
-    """Replace the two methods in this process; applying twice is the same as once.
+    """Replace the three methods in this process; applying twice is the same as once.
 
     Raises:
         RuntimeError: as `require_known_faust`.
@@ -54,8 +56,10 @@ def apply() -> None:
         return
     recovery: Any = Recovery
     consumer: Any = Consumer
+    delegate: Any = ThreadDelegateConsumer
     recovery.on_recovery_completed = _stopping_the_flow(recovery.on_recovery_completed)
     consumer._wait_next_records = _noting_idleness(consumer._wait_next_records)
+    delegate.seek_to_committed = _leaving_none_out(delegate.seek_to_committed)
 
 
 def _stopping_the_flow(original: Any) -> Any:
@@ -84,6 +88,17 @@ def _noting_idleness(original: Any) -> Any:
         return await original(self, timeout)
 
     return wait_next_records
+
+
+def _leaving_none_out(original: Any) -> Any:
+    async def seek_to_committed(self: Any) -> Any:
+        committed = await original(self)
+        left_out = [part for part, offset in committed.items() if not offset and not self._is_changelog_tp(part)]
+        if left_out:
+            await self.seek_wait(await self.earliest_offsets(*left_out))
+        return committed
+
+    return seek_to_committed
 
 
 def _idle(consumer: Any) -> asyncio.Event:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from faust.types import TP
 from prometheus_client import CollectorRegistry
 
 from streams.app import DataDirInUse, FanOutApp
@@ -145,6 +146,28 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(own_kafka: Kafka
         await own_kafka.restart()
         await scenario.all_committed(90)
         assert worker.process.poll() is None
+
+
+async def test_a_partition_without_a_commit_is_read_from_its_start_after_a_rebalance(
+    kafka: KafkaForTests, tmp_path: Path
+) -> None:
+    """What was handed out before the tables were recovered is dropped then, so it must be read again."""
+    async with FanOutScenario(kafka, tmp_path, partitions=1) as scenario:
+        metrics = StreamsMetrics(CollectorRegistry())
+        app = FanOutApp(scenario.settings, scenario.names, {"s": 60}, Routes, tmp_path / "d", metrics, partitions=1)
+        await app.start()
+        try:
+            await eventually(lambda: app.ready, 60)
+            part, consumer = TP(scenario.names.events("s"), 0), app._app.consumer
+            consumer.stop_flow()
+            await scenario.post([event("one"), event("two")])
+            consumer._thread.seek(part, 2)  # handed out, and nothing is done of it
+            await consumer.perform_seek()  # as at the end of every recovery
+            assert await consumer.position(part) == 0
+            consumer.resume_flow()
+            await eventually(lambda: app.progress().due is False and app._intake.finished == 2)
+        finally:
+            await app.stop()
 
 
 async def test_one_data_directory_is_one_worker(kafka: KafkaForTests, tmp_path: Path) -> None:

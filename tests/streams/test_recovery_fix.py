@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from faust.tables.recovery import Recovery
-from faust.transport.consumer import Consumer
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 
 from streams import recovery_fix
 
@@ -22,10 +22,15 @@ def test_another_faust_is_refused_with_a_reason() -> None:
 def test_applying_twice_is_applying_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recovery, "on_recovery_completed", Recovery.on_recovery_completed)
     monkeypatch.setattr(Consumer, "_wait_next_records", Consumer._wait_next_records)
+    monkeypatch.setattr(ThreadDelegateConsumer, "seek_to_committed", ThreadDelegateConsumer.seek_to_committed)
+
+    def methods() -> tuple[object, ...]:
+        return Recovery.on_recovery_completed, Consumer._wait_next_records, ThreadDelegateConsumer.seek_to_committed
+
     recovery_fix.apply()
-    once = (Recovery.on_recovery_completed, Consumer._wait_next_records)
+    once = methods()
     recovery_fix.apply()
-    assert (Recovery.on_recovery_completed, Consumer._wait_next_records) == once
+    assert methods() == once
 
 
 async def test_faust_seeks_only_when_the_consumers_loop_stands_still() -> None:
