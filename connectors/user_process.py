@@ -152,7 +152,7 @@ class _Running:
         await asyncio.wait([answered], timeout=CANCEL_S_MAX)
         if not answered.done():
             await self.kill(f"its process was killed: {function} did not end when its time was up")
-        elif not answered.cancelled():
+        if answered.done() and not answered.cancelled():
             answered.exception()  # nobody waits for it any more
 
     async def _listen(self) -> None:
