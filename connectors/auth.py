@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote_plus
 
-from connectors.errors import CredentialsRefused, PermanentError
+from connectors.errors import CallError, CredentialsRefused, PermanentError
 
 if TYPE_CHECKING:
     import httpx
@@ -86,12 +87,17 @@ class Token:
         self._turn = asyncio.Lock()
         self._token: str | None = None
         self._expires_s = 0.0
+        self._failures = 0
+        self._failure: CallError | None = None
 
     async def headers(self, request: httpx.Request, *, ask: Ask, now_s: float) -> Mapping[str, str]:
-        """Return the header with a live token; whoever comes while one is fetched waits for it."""
+        """Return the header with a live token; whoever comes while one is fetched waits for it, or learns why not."""
         if self._token is None or now_s >= self._expires_s:
+            failures = self._failures
             async with self._turn:
                 if self._token is None or now_s >= self._expires_s:
+                    if self._failure is not None and self._failures != failures:
+                        raise copy.copy(self._failure)  # each call notes its own attempts on its own error
                     await self._fetch(ask, now_s)
         return {"authorization": f"Bearer {self._token}"}
 
@@ -109,17 +115,26 @@ class Token:
 
     async def _fetch(self, ask: Ask, now_s: float) -> None:
         try:
-            answer = await ask(self._grant(now_s))
-        except PermanentError as error:
+            self._token, self._expires_s = await self._given(ask, now_s)
+        except CallError as error:
             # RFC 6749 5.2: 400 with invalid_client, invalid_grant and the like. No delivery is to blame for that.
-            raise CredentialsRefused(f"no token was given: {error}", status=error.status) from None
+            failure = copy.copy(error)
+            if isinstance(error, PermanentError):
+                failure = CredentialsRefused(str(error), status=error.status, excerpt=error.excerpt)
+            failure.args = (f"no token was given: {error}",)
+            self._failures, self._failure = self._failures + 1, failure
+            raise copy.copy(failure) from None
+
+    async def _given(self, ask: Ask, now_s: float) -> tuple[str, float]:
+        """Return a new token, and until when it is used."""
+        answer = await ask(self._grant(now_s))
         said = answer.json()
         token = said.get("access_token") if isinstance(said, dict) else None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
-            raise CredentialsRefused("no token was given: the answer holds no access_token", status=answer.status)
+            raise CredentialsRefused("the answer holds no access_token", status=answer.status)
         expires_s = said.get("expires_in")
         lasts_s = float(expires_s) if isinstance(expires_s, int | float) and 0 < expires_s < 1e9 else EXPIRES_S_DEFAULT
-        self._token, self._expires_s = token, now_s + max(lasts_s - EARLY_S, lasts_s / 2)
+        return token, now_s + max(lasts_s - EARLY_S, lasts_s / 2)
 
 
 def client_credentials(

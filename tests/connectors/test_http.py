@@ -9,7 +9,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from connectors.errors import CredentialsRefused, PermanentError, TransientError, Unreachable
+from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError, Unreachable
 from connectors.registry import load_connector
 from streams.expression import Template
 
@@ -152,9 +152,28 @@ async def test_without_a_token_nothing_is_called(open_http, service, oauth, stat
         return web.Response(status=status, body=body)
 
     service.aside["/token"] = give
-    with pytest.raises(kind):
+    with pytest.raises(kind, match="no token was given: the "):
         await send(await open_http({"client_secret_env": "x"}, **oauth))
     assert service.received == []
+
+
+async def test_a_token_that_is_not_given_is_not_asked_for_by_all_who_wait(open_http, service, oauth):
+    gate = asyncio.Event()
+
+    async def limit(request):
+        await gate.wait()
+        return web.Response(status=429, headers={"Retry-After": "30"})
+
+    service.aside["/token"] = limit
+    destination = await open_http({"client_secret_env": "x"}, **oauth)
+    calls = [asyncio.create_task(send(destination)) for _ in range(20)]
+    while destination.in_flight < 20:
+        await asyncio.sleep(0.01)
+    gate.set()
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+    assert {(type(failure), failure.retry_after_s, failure.attempts) for failure in failures} == {(RateLimited, 30, 1)}
+    assert len({id(failure) for failure in failures}) == 20
+    assert len(service.aside_received) == 1
 
 
 @pytest.mark.parametrize(
