@@ -318,7 +318,7 @@ class Worker:
                 if self.queues is not None:
                     await self.queues.change(table.destinations, prioritized=table.prioritized)
             except REFUSALS as error:
-                log.error("reload_refused", error="; ".join(one_line(error)))
+                log.error("reload_refused", error="; ".join(line.removeprefix("error: ") for line in one_line(error)))
                 self.reload_metrics.count(taken=False)
                 return
             if set(table.sources) != set(self.table.sources):

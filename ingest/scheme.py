@@ -37,7 +37,8 @@ Functions that only some have:
 - ``greeting(request, body)``, *before* ``verify``, for a first request that cannot be signed: nothing is queued, and
   the answer may hold nothing but what the request said; ``None`` for everything else; raises nothing;
 - ``split(body)`` returns the items of a batch, or ``None`` for a single event, may raise `MalformedEvent`;
-  ``identify_item(request, item)`` is then asked about each item, or without it ``identify``;
+  ``identify_item(request, item)`` is then asked about each item, or without it ``identify``; ``batch_id(request)`` is
+  what tells two batches with equal bodies apart, for the items without an id, or ``None``; may raise `MalformedEvent`;
 - ``needs(request)`` returns the address of a document that ``verify`` needs as ``document``, or raises
   `InvalidSignature`; its host must be in ``DOCUMENT_HOSTS``.
 """
@@ -174,6 +175,7 @@ class Scheme:
     greeting: Callable[[SignedRequest, object], Handshake | None] | None
     split: Callable[[object], Sequence[object] | None] | None
     identify_item: Callable[[SignedRequest, object], Identity]
+    batch_id: Callable[[SignedRequest], str | None]
     document_hosts: tuple[str, ...]
     make_secret: Callable[[Callable[[int], bytes]], bytes] | None
     make_keys: Callable[[], tuple[bytes, bytes]] | None
@@ -272,6 +274,7 @@ def load_scheme(name: str) -> Scheme:
         greeting=getattr(module, "greeting", None),
         split=getattr(module, "split", None),
         identify_item=getattr(module, "identify_item", module.identify),
+        batch_id=getattr(module, "batch_id", lambda request: None),
         document_hosts=tuple(getattr(module, "DOCUMENT_HOSTS", ())),
         make_secret=getattr(module, "make_secret", None),
         make_keys=getattr(module, "make_keys", None),

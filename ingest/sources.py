@@ -152,7 +152,8 @@ class Source:
     def events(self, request: SignedRequest, items: Sequence[object], *, time_ms: int) -> list[Event]:
         """Return one event for each item of a verified batch; its body is the item's JSON.
 
-        An item without an id is known by the whole body and its place, the same when the batch is sent again.
+        An item without an id is known by the whole body, the batch's id if it has one, and its place: the same when the
+        batch is sent again.
 
         Raises:
             MalformedEvent: a field that an event needs is missing or of the wrong kind.
@@ -160,7 +161,7 @@ class Source:
         headers = self._kept_headers(request)
         if sum(map(len, headers.values())) * len(items) > BATCH_HEADERS_BYTES_MAX:
             raise MalformedEvent("the headers are too large for so many events")
-        batch = body_sha256(request.body)
+        batch = dedup_id(self.scheme.batch_id(request), request.body, id_signed=False)
         events = []
         for number, item in enumerate(items):
             identity = self._identify(request, item, headers, self.scheme.identify_item)

@@ -1,10 +1,12 @@
 """Zendesk: ``X-Zendesk-Webhook-Signature: <base64 HMAC-SHA256 of timestamp and raw body>``.
 
-Source: developer.zendesk.com, "Verifying webhook signatures" and "Anatomy of a webhook request".
+Source: developer.zendesk.com, "Verifying webhook signatures" and "Anatomy of a webhook request". Zendesk posts one
+event; the body that an administrator writes for a trigger may be a list, whose items become one event each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ingest.scheme import Identity, text_field, text_header
@@ -45,6 +47,31 @@ def identify(request: SignedRequest, body: object) -> Identity:
     typed = isinstance(body, dict) and "zendesk_event_version" in body
     event_type = text_field(body, "type") if typed else None
     return Identity(text_header(request, "x-zendesk-webhook-invocation-id"), event_type, id_signed=False)
+
+
+def split(body: object) -> Sequence[object] | None:
+    """Return the items of a list; an event of Zendesk's own is a single one."""
+    return body if isinstance(body, list) else None
+
+
+def identify_item(request: SignedRequest, item: object) -> Identity:
+    """Return an event's ``id`` and ``type``; what an administrator wrote has neither, whatever its fields are called.
+
+    Raises:
+        MalformedEvent: one of them is not text.
+    """
+    if not isinstance(item, dict) or "zendesk_event_version" not in item:
+        return Identity(None, None, id_signed=True)
+    return Identity(text_field(item, "id"), text_field(item, "type"), id_signed=True)
+
+
+def batch_id(request: SignedRequest) -> str | None:
+    """Return the invocation's id: the same list may be posted again for another reason.
+
+    Raises:
+        MalformedEvent: it is repeated, too long or not text.
+    """
+    return text_header(request, "x-zendesk-webhook-invocation-id")
 
 
 def sign(body: bytes, *, secret: bytes, now_s: float, event_id: str) -> dict[str, str]:

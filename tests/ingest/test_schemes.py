@@ -126,6 +126,24 @@ def test_shopify_signs_in_base64() -> None:
     assert source.identify(request, {"id": 1}) == Identity("b54557e4", "orders/paid", id_signed=False)
 
 
+def test_items_of_a_zendesk_list_are_events_of_one_invocation() -> None:
+    source = make_source("zendesk")
+    item: dict[str, object] = {"id": 35436, "subject": "a ticket"}  # its id stays the same when it changes
+    own: dict[str, object] = {"zendesk_event_version": "2022-06-20", "id": "e-1", "type": "zen:event-type:user.created"}
+    items = source.items([item, item, own])
+    assert items is not None
+
+    def ids(invocation: str) -> list[str]:
+        request = request_of(b"[...]", {"X-Zendesk-Webhook-Invocation-Id": invocation})
+        return [event.dedup_id for event in source.events(request, items, time_ms=0)]
+
+    first = ids("i-1")
+    assert first == ids("i-1")  # a retry
+    assert len(set(first)) == 3
+    assert set(first) & set(ids("i-2")) == {"e-1"}
+    assert source.items(item) is None
+
+
 def test_docusign_sends_a_signature_for_each_of_its_keys() -> None:
     source = make_source("docusign", secrets=[b"new"])
     body, signature = b'{"event":"envelope-sent"}', "eL1tR5BPHM+1Me/o63BPG9g1gzDBA0bK2cGmuchk14o="
