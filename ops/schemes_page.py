@@ -129,8 +129,11 @@ def _example(scheme: Scheme) -> str:
     if scheme.signs_url:
         lines.append(f"    public_url: https://hooks.example.com/webhook/{scheme.name}")
     for name, field in scheme.options_model.model_fields.items():
-        if field.is_required() or name.endswith("_env"):
+        if name.endswith("_env"):
             lines.append(f"    {name}: {upper}_{name.removesuffix('_env').upper()}")
+        elif field.is_required():
+            (example,) = field.examples or [""]  # the source that the page shows is a valid one
+            lines.append(f"    {name}: {example}")
     return "```yaml\nsources:\n" + "\n".join(lines) + "\n```\n"
 
 

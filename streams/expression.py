@@ -16,6 +16,7 @@ from jinja2 import TemplateError, Undefined, meta, nodes
 from jinja2.exceptions import SecurityError
 
 from streams.budget import CHARS_MAX, Budget
+from streams.reasons import in_plain_words
 from streams.sandbox import BUDGET, sandbox
 
 NAMES = frozenset({"body", "event", "headers"})
@@ -255,7 +256,7 @@ def _json_like(value: object, *, whole: bool = False) -> object:
 
 
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"", re.DOTALL)
-_TYPES = frozenset({"bool", "bytes", "dict", "float", "int", "list", "NoneType", "str", "tuple"})
+_TYPES = frozenset({"bool", "bytes", "dict", "float", "int", "list", "None", "NoneType", "str", "tuple"})
 
 
 def _guard(source: str, call: Callable[[Scope], T], scope: Scope, place: str) -> T:
@@ -279,7 +280,7 @@ def _masked(source: str, error: Exception) -> str:
         known = text in source or text in _TYPES or text.endswith(" object")
         return quoted[0] if known else "'…'"
 
-    text = _QUOTED.sub(masked, str(error))
+    text = in_plain_words(_QUOTED.sub(masked, str(error)))
     return text if len(text) <= REASON_CHARS_MAX else text[:REASON_CHARS_MAX] + "…"
 
 

@@ -47,7 +47,11 @@ class Options(SchemeOptions):
 
     webhook_id: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9-]{1,100}$", description="The webhook's id, as the developer dashboard shows it."),
+        Field(
+            pattern=r"^[A-Za-z0-9-]{1,100}$",
+            description="The webhook's id, as the developer dashboard shows it.",
+            examples=["1JE4291016473214C"],
+        ),
     ]
 
 
