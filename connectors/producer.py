@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from connectors.errors import CallError, CredentialsRefused, PermanentError, TransientError, Unreachable
+from connectors.errors import (
+    CallError,
+    CredentialsRefused,
+    PermanentError,
+    TimeoutExceeded,
+    TransientError,
+    Unreachable,
+)
 from connectors.kafka_connections import Connections, use
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
 
 STOP_S_MAX = 2.0
 PART_OF_CALL = 0.8  # of a call's time: what takes longer is given up before the call is over, so that it says why
+START_PART = 0.9  # of that time, for the producer to find the cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Producer:
         self._cluster = cluster
         self._started: AIOKafkaProducer | None = None
         self._starting: asyncio.Task[AIOKafkaProducer] | None = None
+        self._waiting = 0
         self._leaving: set[asyncio.Task[None]] = set()
         self._hosts = cluster.hosts()
         self._connections = Connections(self._hosts, allow_private=cluster.allow_private)
@@ -121,9 +130,20 @@ class Producer:
         if self._started is not None:
             return self._started
         if self._starting is None:
+            self._waiting = 0
             self._starting = asyncio.create_task(self._start())
             self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())  # seen, if by nobody
-        return await asyncio.shield(self._starting)  # whoever comes meanwhile waits for the same, and learns the same
+        starting = self._starting
+        self._waiting += 1
+        try:
+            return await asyncio.shield(starting)  # whoever comes meanwhile waits for the same, and learns the same
+        except asyncio.CancelledError:
+            if self._waiting == 1 and self._starting is starting:  # nobody else waits: the next begins anew
+                self._starting = None
+                starting.cancel()
+            raise
+        finally:
+            self._waiting -= 1
 
     async def _start(self) -> AIOKafkaProducer:
         from aiokafka import AIOKafkaProducer
@@ -142,13 +162,16 @@ class Producer:
         self._connections = Connections(self._hosts, allow_private=cluster.allow_private)
         use(producer.client, self._connections.connect)
         try:
-            async with asyncio.timeout(within_s):  # it waits for its id however long no broker can be worked with
+            # It waits for its id however long no broker can be worked with; and of a request that has no answer it says
+            # only that no broker could be reached, so that the end of this comes first.
+            async with asyncio.timeout(within_s * START_PART):
                 await producer.start()
         except BaseException:
             self._leave(producer)
             raise
         finally:
-            self._starting = None
+            if self._starting is asyncio.current_task():
+                self._starting = None
         self._started = producer
         return producer
 
@@ -179,6 +202,8 @@ def error_of(error: BaseException) -> CallError:
         return TransientError("the Kafka cluster has no such topic (yet), or the user may not see it")
     if isinstance(error, kafka.MessageSizeTooLargeError | kafka.RecordTooLargeError):
         return PermanentError("the record is larger than record_bytes_max, or than the topic allows")
+    if isinstance(error, TimeoutError):
+        return TimeoutExceeded("the Kafka cluster does not answer in time")
     if isinstance(error, kafka.KafkaConnectionError | OSError):
         return Unreachable("the Kafka cluster could not be reached")
     if isinstance(error, kafka.InvalidTopicError | kafka.CorruptRecordException | AssertionError):
