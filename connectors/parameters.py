@@ -56,7 +56,7 @@ def read_parameters(model: type[BaseModel], rendered: Mapping[str, object]) -> d
         read = model.model_validate(dict(rendered))
     except ValidationError as error:
         details = error.errors(include_input=False, include_url=False, include_context=False)
-        texts = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details[:5]]
+        texts = [f"{'.'.join(map(str, detail['loc']))}: {_said(detail)}" for detail in details[:5]]
         raise PermanentError("the rendered parameters do not fit the action: " + "; ".join(texts)) from None
     return {**read.__dict__, **(read.__pydantic_extra__ or {})}
 
@@ -89,7 +89,11 @@ def _mistake(model: type[BaseModel], detail: ErrorDetails, mapping: Mapping[str,
         )
     if isinstance(value, str) and ("{{" in value or "{%" in value):
         return None  # its value, and so its type, is known when it is rendered
-    return ParameterMistake(path, str(detail["msg"]))
+    return ParameterMistake(path, _said(detail))
+
+
+def _said(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def _locate(loc: tuple[int | str, ...], value: object) -> tuple[Path, object]:

@@ -30,11 +30,34 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from connectors.auth import Auth, FixedHeaders, basic, client_credentials
 from connectors.connector import Call, Connector, EnvName
 from connectors.content import Part, read_base64
-from connectors.endpoint import Endpoint, Scalar, check_headers
+from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import PermanentError
 from connectors.web_settings import BaseUrl, WebSettings
 
 _CREDENTIALS = ("token_env", "password_env", "api_key_env", "client_secret_env")
+
+
+def _check_path(path: str) -> str:
+    join_url("https://base.invalid", path)
+    return path
+
+
+def _check_names(headers: dict[str, str]) -> dict[str, str]:
+    check_headers(dict.fromkeys(headers, ""))
+    return headers
+
+
+def _check_value(value: str) -> str:
+    try:
+        check_headers({"x": value})
+    except ValueError:
+        raise ValueError("holds a character that HTTP does not allow, or is too long") from None
+    return value
+
+
+# Checked where a table is written, and where an event is tried, and not only by the call that they make impossible.
+Path = Annotated[str, AfterValidator(_check_path)]
+Headers = Annotated[dict[str, Annotated[str, AfterValidator(_check_value)]], AfterValidator(_check_names)]
 
 
 class HttpSettings(WebSettings):
@@ -121,14 +144,14 @@ async def request(
     call: Call,
     *,
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] = "POST",
-    path: str = "",
+    path: Path = "",
     json: object = None,
     form: dict[str, Scalar | list[Scalar]] | None = None,
     multipart: dict[str, Part | list[Part]] | None = None,
     body: str | None = None,
     body_base64: str | None = None,
     query: dict[str, Scalar | list[Scalar]] | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Headers | None = None,
 ) -> None:
     """Send one request, at least once: a retry after a lost answer sends it again, with the same ``Idempotency-Key``.
 

@@ -215,6 +215,31 @@ async def test_redirects_within_the_host_are_followed_where_that_changes_nothing
         assert len(service.received) == 1
 
 
+@pytest.mark.parametrize(
+    ("parameters", "path", "says"),
+    [
+        ({"path": "//evil.example/x"}, ("path",), "absolute address"),
+        ({"path": "/a/../b"}, ("path",), "dot segment"),
+        ({"path": "/a?b=1"}, ("path",), "query"),
+        ({"headers": {"Authorization": "{{ body.token }}"}}, ("headers",), "credentials belong in token_env"),
+        ({"headers": {"X-A": "a\r\nX-B: 1"}}, ("headers", "X-A"), "does not allow"),
+    ],
+)
+async def test_what_no_request_can_have_is_found_before_any_call(open_http, service, parameters, path, says):
+    (mistake,) = load_connector("http").actions["request"].check(parameters)
+    assert mistake.path == path
+    assert says in mistake.message
+    with pytest.raises(PermanentError, match=says) as caught:
+        await send(await open_http(), **parameters)
+    assert caught.value.attempts == 0
+    assert service.received == []
+
+
+def test_what_an_event_will_give_is_no_mistake_before_there_is_one():
+    parameters = {"path": "/a/{{ body.a if body.a else '?' }}", "headers": {"X-A": "{{ body.a\n | default('é') }}"}}
+    assert load_connector("http").actions["request"].check(parameters) == []
+
+
 @pytest.mark.parametrize("id_", ["1/refunds", "1%2Frefunds", "1?all=1", "1#", "a b", "é", "..a", "1;x", "\\"])
 async def test_an_id_that_is_encoded_is_one_part_of_the_path(open_http, service, id_):
     path = Template("/orders/{{ body.id | urlencode }}").render({"body": {"id": id_}})
