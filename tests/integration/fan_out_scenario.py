@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +56,24 @@ class Worker:
     async def joined(self, timeout_s: float = 60) -> None:
         """Return when the group has given this process its partitions."""
         await eventually(lambda: "partitions_assigned" in self.log.read_text()[self._begins :], timeout_s)
+
+    def assignments(self) -> list[int]:
+        """Return how many partitions the group has given this process, each time that it did."""
+        counts = re.findall(r"partitions_assigned\s+count=(\d+)", self.log.read_text()[self._begins :])
+        return [int(count) for count in counts]
+
+    async def holds(self, partitions: int, timeout_s: float = 60) -> None:
+        """Return when the newest assignment of this process has so many partitions."""
+        await eventually(lambda: self.assignments()[-1:] == [partitions], timeout_s)
+
+    async def misses_kafka(self, times: int = 1, timeout_s: float = 60) -> None:
+        """Return when this process has found out, as often as that from now on, that no broker answers."""
+        begins = self.log.stat().st_size
+
+        def missed() -> bool:
+            return self.log.read_text()[begins:].count("Unable connect to") >= times
+
+        await eventually(missed, timeout_s)
 
     async def end(self, number: int = signal.SIGTERM, timeout_s: float = 40) -> int:
         """Send a signal and return the exit code."""

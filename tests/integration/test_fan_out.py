@@ -17,6 +17,7 @@ from streams.app import DataDirInUse, FanOutApp
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
 from streams.event import dedup_id
+from streams.kafka import SESSION_TIMEOUT_S
 from streams.metrics import StreamsMetrics
 from streams.record import Record
 from streams.routing import Routes
@@ -123,12 +124,12 @@ async def test_the_broker_frozen_and_killed(own_kafka: KafkaForTests, tmp_path: 
         worker = scenario.start()
         await scenario.post([event(f"a{i}") for i in range(2000)])
         own_kafka.pause()
-        await asyncio.sleep(12)  # beyond the session timeout
+        await asyncio.sleep(SESSION_TIMEOUT_S + 2)  # the fault itself: as long as no frozen broker may be for the group
         own_kafka.resume()
         await scenario.all_committed()
         await scenario.post([event(f"b{i}") for i in range(2000)])
         own_kafka.kill()
-        await asyncio.sleep(5)
+        await worker.misses_kafka()
         await own_kafka.restart()
         await scenario.post([event(f"c{i}") for i in range(500)])
         await scenario.all_committed(90)
@@ -141,7 +142,7 @@ async def test_a_broker_that_is_away_at_the_start_is_waited_for(own_kafka: Kafka
         await scenario.post([event("one")])
         own_kafka.kill()
         worker = scenario.start()
-        await asyncio.sleep(6)
+        await worker.misses_kafka(times=2)
         assert worker.process.poll() is None
         await own_kafka.restart()
         await scenario.all_committed(90)

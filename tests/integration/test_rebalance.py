@@ -6,8 +6,10 @@ What goes wrong without the fix is a race (docs/adr/0003); ``-m chaos`` runs it 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ FIXED = {"pause_s": 0.25}
 FIXED_EVENTS = 20_000
 
 
-async def keep_posting(scenario: FanOutScenario, rounds: int, per_round: int) -> None:
-    for n in range(rounds):
+async def keep_posting(scenario: FanOutScenario, until: asyncio.Event, per_round: int) -> None:
+    for n in itertools.count():
         await scenario.post([event(f"e{n}-{i}") for i in range(per_round)])
-        await asyncio.sleep(0.25)
+        with suppress(TimeoutError):  # the pace of the load
+            await asyncio.wait_for(until.wait(), 0.25)
+            return
 
 
 async def advanced(scenario: FanOutScenario, by: int = 50) -> None:
@@ -48,7 +52,8 @@ async def restart_if_ended(scenario: FanOutScenario, worker: Worker, name: str, 
 async def test_workers_join_leave_die_freeze_and_lose_their_data(kafka: KafkaForTests, tmp_path: Path) -> None:
     options = {"pause_s": 0.05}  # times 128 in flight: work goes on through all of it
     async with FanOutScenario(kafka, tmp_path) as scenario:
-        posting = asyncio.create_task(keep_posting(scenario, 240, 100))
+        moved = asyncio.Event()
+        posting = asyncio.create_task(keep_posting(scenario, moved, 100))
         first = scenario.start("w1", **options)
         await advanced(scenario)
         second = scenario.start("w2", **options)  # joins
@@ -60,14 +65,17 @@ async def test_workers_join_leave_die_freeze_and_lose_their_data(kafka: KafkaFor
         await second.joined()
         await first.end(signal.SIGKILL)
         shutil.rmtree(tmp_path / "w1")  # and its disk is gone
-        await asyncio.sleep(3)
         first = scenario.start("w1", **options)
+        await first.joined()
         await advanced(scenario)
-        await asyncio.sleep(8)
         second.process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(14)  # beyond the session timeout: the first has all partitions
+        await first.holds(scenario.partitions)  # the second's session is over
         await advanced(scenario)
+        had = len(second.assignments())
         second.process.send_signal(signal.SIGCONT)
+        await eventually(lambda: len(second.assignments()) > had or second.process.poll() is not None, 60)
+        await advanced(scenario)
+        moved.set()
         await posting
         await scenario.all_committed(90)
         assert await scenario.repeated() <= 2 * 2 * 128  # in flight, on two routes: killed once, frozen once
