@@ -136,7 +136,8 @@ class Worker:
             self._failure = self._failure or error
         if self._failure is not None:
             cause = self._failure.__cause__ or self._failure
-            log.error("worker_failed", part=str(self._failure), error=f"{type(cause).__name__}: {cause}")
+            part = {"part": str(self._failure)} if cause is not self._failure else {}
+            log.error("worker_failed", **part, error=f"{type(cause).__name__}: {cause}")
             if not self._started.is_set():
                 raise self._failure  # before there was anything to lose: one line for whoever started it
             return 1
