@@ -262,7 +262,7 @@ SPOOL = Row(
             "Events in the spool",
             "Answered 200 and not yet in Kafka, by ingest. Nothing waits while Kafka acknowledges.",
             Query("sum by (instance) (headrace_ingest_spool_events)", "{{instance}}"),
-            Query("max by (instance) (headrace_ingest_spools_damaged) > 0", "damaged spools of {{instance}}"),
+            Query("max by (instance) (headrace_ingest_spools_damaged)", "damaged spools of {{instance}}"),
             links=[to_runbook("HeadraceSpoolFilling"), to_runbook("HeadraceSpoolDamaged")],
             nothing="no spool",
         ),
