@@ -124,7 +124,7 @@ async def test_the_broker_frozen_and_killed(own_kafka: KafkaForTests, tmp_path: 
         worker = scenario.start()
         await scenario.post([event(f"a{i}") for i in range(2000)])
         own_kafka.pause()
-        await asyncio.sleep(SESSION_TIMEOUT_S + 2)  # the fault itself: as long as no frozen broker may be for the group
+        await asyncio.sleep(SESSION_TIMEOUT_S + 2)  # the fault itself: frozen beyond the session
         own_kafka.resume()
         await scenario.all_committed()
         await scenario.post([event(f"b{i}") for i in range(2000)])
