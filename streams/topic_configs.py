@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
+KNOWN_S_MAX, ASKED_PER_S = 10, 5  # after a topic's creation, until every broker has heard of it
 _SET = 0  # the operation of KIP-339 that gives a key a value
 
 
@@ -21,10 +23,18 @@ class TopicError(Exception):
 async def read_configs(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the configuration of each topic, what it has by the broker's defaults included.
 
+    A topic that was created a moment ago need not be known to the broker that is asked: it is asked again.
+
     Raises:
         TopicError: the broker does not show one.
     """
-    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
+    for _ in range(KNOWN_S_MAX * ASKED_PER_S):
+        responses = await admin.describe_configs(resources)
+        codes = {code for response in responses for code, *_ in response.resources}
+        if UnknownTopicOrPartitionError.errno not in codes:
+            break
+        await asyncio.sleep(1 / ASKED_PER_S)
     configs = {}
     for response in responses:
         for code, message, _, name, entries, *_ in response.resources:
