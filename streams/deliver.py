@@ -247,10 +247,19 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
             part.topic, part.partition, record.offset, record.key, record.value, record.headers, record.timestamp
         )
         link = self._link(assignment, consumed, headers)
-        self._room.take(len(record.value or b""), high=part.topic == self.high_topic)
+        body_bytes, high = len(record.value or b""), part.topic == self.high_topic
+        self._room.take(body_bytes, high=high)
         task = asyncio.create_task(self._carry_out(assignment, progress, consumed, copy, link))
         assignment.tasks.add(task)
+        task.add_done_callback(partial(self._leave, assignment, body_bytes, high))
         self.progress += 1
+
+    def _leave(self, assignment: Assignment, body_bytes: int, high: bool, task: asyncio.Task[None]) -> None:
+        """Make room: of a task that a drain cancelled before its first step nothing else would run."""
+        self._room.leave(body_bytes, high=high)
+        assignment.tasks.discard(task)
+        self.progress += 1
+        self.wake()
 
     def _link(self, assignment: Assignment, record: Consumed, headers: Mapping[str, bytes]) -> Link | None:
         """Return the record's place among those of its key, if its route is ordered."""
@@ -312,12 +321,6 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         finally:
             if link is not None:
                 link.end(done=settled)
-            self._room.leave(len(record.value or b""), high=work.high)
-            task = asyncio.current_task()
-            if task is not None:
-                assignment.tasks.discard(task)
-            self.progress += 1
-            self.wake()
 
     async def ensure_owned(self, assignment: Assignment) -> None:
         """Return when this worker certainly owns the assignment's partitions, by a heartbeat that is young enough.
