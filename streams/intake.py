@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -121,11 +122,17 @@ class Intake:
                 return
         if self._holds(record) and position.take(record.offset):
             self._bytes_in_flight += size
-            self._tasks.add(asyncio.create_task(self._carry_through(position, record, size)))
+            task = asyncio.create_task(self._carry_through(position, record))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._leave, size))
 
-    async def _carry_through(self, position: Position, record: Taken, size: int) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  for mypy: a coroutine runs in a task
+    def _leave(self, size: int, task: asyncio.Task[None]) -> None:
+        """Make room: of a task that `revoke` cancelled before its first step nothing else would run."""
+        self._bytes_in_flight -= size
+        self._tasks.discard(task)
+        self._wake()
+
+    async def _carry_through(self, position: Position, record: Taken) -> None:
         try:
             await self._work(record)
             if self._positions.get(TopicPartition(record.topic, record.partition)) is position:
@@ -135,10 +142,6 @@ class Intake:
             pass  # not acknowledged: the next owner takes it again
         except Exception as error:
             self._fail(error)
-        finally:
-            self._bytes_in_flight -= size
-            self._tasks.discard(task)
-            self._wake()
 
     def stop_taking(self) -> None:
         """Take nothing more; what is in flight goes on."""

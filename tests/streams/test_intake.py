@@ -209,6 +209,19 @@ async def test_whoever_waits_for_room_when_the_partition_goes_gives_up() -> None
     assert sorted(bench.working) == [0]
 
 
+async def test_records_that_are_revoked_before_their_first_step_leave_their_room() -> None:
+    bench = Bench(in_flight_max=2)
+    await settle()
+    for offset in (0, 1):
+        await bench.intake.take(record(offset))  # the task has not begun
+    await bench.intake.revoke()
+    assert not bench.working
+    bench.intake.assign([PART], 2)
+    await bench.take(0, 1, generation=2)
+    await bench.end(0, 1)
+    assert await bench.committed() == 2
+
+
 async def test_a_revoked_record_is_not_acknowledged_and_an_error_ends_fan_out() -> None:
     bench = Bench()
     await bench.take(0, 1)
