@@ -9,12 +9,14 @@ import random
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+_GIVEN: deque[int] = deque(maxlen=500)  # the ports that were given last
 
 
 def free_port() -> int:
@@ -24,17 +26,22 @@ def free_port() -> int:
 def free_ports(count: int) -> int:
     """Return the first of ``count`` adjacent free ports, from below those that outgoing connections are given.
 
-    Each process of a test run has ports of its own: what one is about to bind must not look free to another.
+    Each process of a test run has ports of its own, and none is given again soon: what one is about to bind must not
+    look free to another. (Alertmanager once answered in place of the Prometheus beside it.)
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     while True:
         first = 12_000 + 2_500 * worker + random.randrange(2_500 - count)
+        ports = range(first, first + count)
+        if any(port in ports for port in _GIVEN):
+            continue
         try:
-            for port in range(first, first + count):
+            for port in ports:
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
             continue
+        _GIVEN.extend(ports)
         return first
 
 
