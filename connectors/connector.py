@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from connectors.dialect import Dialect
-from connectors.parameters import ParameterMistake, check_parameters, parameters_model, read_parameters
+from connectors.parameters import ParameterMistake, check_parameters, parameters_model, read_parameters, url_paths
 from connectors.settings import CircuitSettings, DestinationSettings, EnvName, Rate, RetrySettings, rate_per_s
 
 if TYPE_CHECKING:  # httpx takes a tenth of a second to import, and checking a routing table needs none of it
@@ -109,6 +109,11 @@ class Action:
     def parameters(self) -> type[BaseModel]:
         """The model of what ``with`` may hold."""
         return parameters_model(self.name, self.call)
+
+    @cached_property
+    def url_paths(self) -> frozenset[str]:
+        """The parameters that are a URL's path."""
+        return url_paths(self.call)
 
     def check(self, mapping: Mapping[str, object]) -> list[ParameterMistake]:
         """Return every mistake in a route's ``with`` as written; expressions pass."""

@@ -18,6 +18,11 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class UrlPath:
+    """In a parameter's `Annotated`: it is a URL's path, and what a mapping puts into one is one part of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterMistake:
     """What is wrong with one value of a mapping; ``path`` leads to it from the mapping's root."""
 
@@ -44,6 +49,12 @@ def parameters_model(name: str, function: Callable[..., Any]) -> type[BaseModel]
         # A parameter may be called "json": only the fields of the instance are read, not BaseModel's old method.
         warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
         return create_model(name, __config__=config, **fields)
+
+
+def url_paths(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the parameters that are marked as a `UrlPath`."""
+    hints = get_type_hints(function, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if UrlPath() in getattr(hint, "__metadata__", ()))
 
 
 def read_parameters(model: type[BaseModel], rendered: Mapping[str, object]) -> dict[str, Any]:

@@ -45,7 +45,10 @@ class RoutingTable:
 
     def compiled_routes(self) -> Routes:
         """Return the routes, ready to match and render."""
-        return compile_routes(self.routes)
+        return compile_routes(self.routes, self._url_paths)
+
+    def _url_paths(self, route: RouteSettings) -> frozenset[str]:
+        return load_connector(self.destinations[route.to].connector).actions[route.action].url_paths
 
     def compiled_schedules(self) -> list[Schedule]:
         """Return the schedules, ready to be fired."""

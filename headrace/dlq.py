@@ -13,7 +13,6 @@ from streams.event import format_time
 from streams.kafka import producing
 from streams.letters import Letters, Selection, Stored, with_bodies
 from streams.replay import Replay, Result, discard
-from streams.routing import compile_routes
 
 
 async def read_letters(settings: Settings, selection: Selection) -> list[Stored]:
@@ -39,9 +38,7 @@ async def replay_letters(settings: Settings, selection: Selection, *, rate: floa
     table = settings.table()
     kafka, names = settings.kafka(table), settings.topic_names
     async with producing(kafka) as producer, Letters(kafka, names) as letters:
-        replay = Replay(
-            kafka=kafka, names=names, routes=compile_routes(table.routes), producer=producer, pace=Pace(rate)
-        )
+        replay = Replay(kafka=kafka, names=names, routes=table.compiled_routes(), producer=producer, pace=Pace(rate))
         async for result in replay.run(letters, selection):
             yield result
 

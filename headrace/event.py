@@ -20,7 +20,6 @@ from streams.items import split
 from streams.letters import Letters, Stored
 from streams.outcome import DEAD_LETTERED, DELAYED, Outcome
 from streams.pauses import read_pauses
-from streams.routing import compile_routes
 
 WAITING = "waiting in the queue, or in work"
 UNKNOWN = "not known"
@@ -144,7 +143,7 @@ def _of_letter(letter: DeadLetter) -> dict[str, Any]:
 
 def _expected(settings: Settings, found: Found) -> list[tuple[str, str, str, int | None]]:
     try:
-        routes = compile_routes(settings.table().routes).for_event(found.event)
+        routes = settings.table().compiled_routes().for_event(found.event)
         scope = found.event.scope(found.receipt, body_bytes_max=INFLATED_BYTES_MAX)
     except (ConfigError, MalformedBody, UnsupportedBody, BodyTooLarge):
         return []

@@ -46,7 +46,7 @@ from streams.metrics import ScheduleMetrics, StreamsMetrics
 from streams.own_events import OwnEvents
 from streams.pauses import Pauses, publish
 from streams.retries import Retries
-from streams.routing import Routes, compile_routes
+from streams.routing import Routes
 from streams.schedules import Timetable, worker_name
 from streams.topics import TopicError
 
@@ -76,7 +76,7 @@ class Worker:
         self.table = settings.table()
         self.kafka, self.names = settings.kafka(self.table), settings.topic_names
         self._body_bytes_max = self.table.body_bytes_max
-        self.routes: Routes = compile_routes(self.table.routes)
+        self.routes: Routes = self.table.compiled_routes()
         self.schedules = self.table.compiled_schedules()
         self.tracing = start_tracing(settings.environ, "worker")
         self.registry = CollectorRegistry()
@@ -312,7 +312,7 @@ class Worker:
             self._reload_asked = False
             try:
                 table = self.settings.table()
-                routes = compile_routes(table.routes)
+                routes = table.compiled_routes()
                 now_ms = int(time.time() * 1000)
                 require_takeable(table, self.table, body_bytes_max=self._body_bytes_max, now_ms=now_ms)
                 await ensure_topics(self.settings, table)

@@ -18,6 +18,7 @@ from jinja2.exceptions import SecurityError
 from streams.budget import CHARS_MAX, Budget
 from streams.reasons import in_plain_words
 from streams.sandbox import BUDGET, sandbox
+from streams.transcoding import in_url_path
 
 NAMES = frozenset({"body", "event", "headers"})
 SOURCE_CHARS_MAX = 64 * 1024
@@ -34,6 +35,7 @@ class ExpressionError(ValueError):
 
 
 _ENVIRONMENT = sandbox()  # immutable: compiled expressions share it
+_URL_PATH = sandbox(url_path=True)
 
 
 class Expression:
@@ -72,13 +74,18 @@ class Template:
 
     __slots__ = ("_render",)
 
-    def __init__(self, value: object, *, names: Collection[str] = NAMES) -> None:
+    def __init__(
+        self, value: object, *, names: Collection[str] = NAMES, url_paths: Collection[str] = frozenset()
+    ) -> None:
         """Compile every string in ``value``, at any depth.
+
+        ``url_paths`` are the keys of ``value`` that hold a URL's path: what an expression puts into one is one part of
+        it, percent-encoded. A path that is one whole expression is taken as it stands.
 
         Raises:
             ExpressionError: a string is not a template, or uses a name that is not in ``names``.
         """
-        self._render = _compile(value, names, ())
+        self._render = _compile(value, names, (), url_paths)
 
     def render(self, scope: Scope) -> Any:
         """Return the value with every expression replaced; raises `ExpressionError` as `Expression.evaluate`."""
@@ -179,27 +186,30 @@ def _path(node: nodes.Node, names: Collection[str]) -> Callable[[Scope], object]
     return pick
 
 
-def _compile(value: object, names: Collection[str], path: tuple[str, ...]) -> Callable[[Scope], object]:
+def _compile(
+    value: object, names: Collection[str], place: tuple[str, ...], url_paths: Collection[str]
+) -> Callable[[Scope], object]:
     if isinstance(value, Mapping):
         # Keys are taken as they stand: only values are templates.
-        fields = {str(key): _compile(item, names, (*path, str(key))) for key, item in value.items()}
+        fields = {str(key): _compile(item, names, (*place, str(key)), url_paths) for key, item in value.items()}
         return lambda scope: {key: render(scope) for key, render in fields.items()}
     if isinstance(value, list | tuple):
-        items = [_compile(item, names, (*path, str(index))) for index, item in enumerate(value)]
+        items = [_compile(item, names, (*place, str(index)), url_paths) for index, item in enumerate(value)]
         return lambda scope: [render(scope) for render in items]
     if not isinstance(value, str) or not has_expression(value):
         return lambda scope: value
-    return _compile_text(value, names, f"parameter {'.'.join(path)}" if path else "")
+    url_path = len(place) == 1 and place[0] in url_paths
+    return _compile_text(value, names, f"parameter {'.'.join(place)}" if place else "", url_path)
 
 
-def _compile_text(source: str, names: Collection[str], place: str) -> Callable[[Scope], object]:
+def _compile_text(source: str, names: Collection[str], place: str, url_path: bool) -> Callable[[Scope], object]:
     if _whole(source) is not None:
         return Expression(source, names=names, place=place).evaluate
-    join = _joined_paths(_parse(source, source), names)
+    join = _joined_paths(_parse(source, source), names, in_url_path if url_path else str)
     if join is None:
         _check(source, source, names)
         try:
-            template = _ENVIRONMENT.from_string(source)
+            template = (_URL_PATH if url_path else _ENVIRONMENT).from_string(source)
         except _UNCOMPILABLE as error:
             raise ExpressionError(f"{_shown(source)}: {_reason(error)}") from error
 
@@ -210,8 +220,10 @@ def _compile_text(source: str, names: Collection[str], place: str) -> Callable[[
     return lambda scope: _guard(source, join, scope, place)
 
 
-def _joined_paths(template: nodes.Template, names: Collection[str]) -> Callable[[Scope], str] | None:
-    """Return the rendering of text that holds only paths, or ``None``."""
+def _joined_paths(
+    template: nodes.Template, names: Collection[str], shown: Callable[[object], str]
+) -> Callable[[Scope], str] | None:
+    """Return the rendering of text that holds only paths (`_path`), or ``None``; ``shown`` is a value as text."""
     match template.body:
         case [nodes.Output(nodes=found)]:
             parts: list[str | Callable[[Scope], object]] = []
@@ -220,7 +232,7 @@ def _joined_paths(template: nodes.Template, names: Collection[str]) -> Callable[
                 if part is None:
                     return None
                 parts.append(part)
-            return lambda scope: _concatenated(part if isinstance(part, str) else str(part(scope)) for part in parts)
+            return lambda scope: _concatenated(part if isinstance(part, str) else shown(part(scope)) for part in parts)
     return None
 
 

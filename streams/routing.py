@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -205,8 +205,11 @@ def mapping_names(each: object) -> frozenset[str]:
     return NAMES if each is None else NAMES | {ITEM}
 
 
-def compile_route(settings: RouteSettings) -> Route:
-    """Compile one route.
+UrlPaths = Callable[[RouteSettings], Collection[str]]
+
+
+def compile_route(settings: RouteSettings, url_paths: Collection[str] = frozenset()) -> Route:
+    """Compile one route; ``url_paths`` are the parameters of its action that are a URL's path.
 
     Raises:
         ExpressionError: its condition or mapping is not valid.
@@ -219,7 +222,7 @@ def compile_route(settings: RouteSettings) -> Route:
         each=None if settings.each is None else Expression(settings.each),
         destination=settings.to,
         action=settings.action,
-        parameters=Template(settings.with_, names=mapping_names(settings.each)),
+        parameters=Template(settings.with_, names=mapping_names(settings.each), url_paths=url_paths),
         high=settings.priority == "high",
         ordered=settings.ordered,
     )
@@ -245,8 +248,8 @@ def compile_mirror(settings: RouteSettings, mirror: MirrorSettings) -> Route:
     )
 
 
-def compile_routes(settings: Iterable[RouteSettings]) -> Routes:
-    """Compile the routes of a routing table.
+def compile_routes(settings: Iterable[RouteSettings], url_paths: UrlPaths = lambda _: ()) -> Routes:
+    """Compile the routes of a routing table; ``url_paths`` gives the parameters of a route's action that are such.
 
     Raises:
         ExpressionError: a condition or mapping is not valid; the text names its route.
@@ -254,7 +257,7 @@ def compile_routes(settings: Iterable[RouteSettings]) -> Routes:
     routes = []
     for route in settings:
         try:
-            routes.append(compile_route(route))
+            routes.append(compile_route(route, url_paths(route)))
             if route.mirror is not None:
                 routes.append(compile_mirror(route, route.mirror))
         except ExpressionError as error:

@@ -20,6 +20,7 @@ from jinja2.visitor import NodeTransformer
 
 from streams.budget import Budget, steps_of
 from streams.filters import NUMBER_WIDTH_MAX, check_replacement, check_split, expression_filters, joined
+from streams.transcoding import in_url_path
 
 NUMBER_BITS_MAX = 4096
 CALLED = "()"  # behind an attribute's name: none that an expression can write
@@ -206,10 +207,17 @@ def _shown(context: Context, value: object) -> str:
     return budget.text(value)
 
 
-def sandbox() -> Sandbox:
+@pass_context
+def _shown_in_path(context: Context, value: object) -> str:
+    budget: Budget = context.parent[BUDGET]
+    return budget.text(in_url_path(value))
+
+
+def sandbox(*, url_path: bool = False) -> Sandbox:
     """Return an environment in which an expression reads the event and nothing else.
 
-    Whoever renders puts a `Budget` into the context, under the name `BUDGET`.
+    Whoever renders puts a `Budget` into the context, under the name `BUDGET`. With ``url_path`` the text around the
+    expressions is a URL's path, of which each value is one part (`streams.transcoding.in_url_path`).
     """
     environment = Sandbox(
         undefined=StrictUndefined,
@@ -217,7 +225,7 @@ def sandbox() -> Sandbox:
         cache_size=0,
         keep_trailing_newline=True,
         extensions=(),
-        finalize=_shown,
+        finalize=_shown_in_path if url_path else _shown,
         optimized=False,
     )
     environment.globals.clear()  # no range(), cycler(), lipsum()

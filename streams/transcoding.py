@@ -16,6 +16,12 @@ import orjson
 SLUG_CHARS_MAX = 200
 
 
+class UrlPart(str):
+    """A text that is percent-encoded already."""
+
+    __slots__ = ()
+
+
 def sha256(text: object) -> str:
     """Return the hex SHA-256 of a text's UTF-8."""
     return hashlib.sha256(_bytes(text)).hexdigest()
@@ -56,7 +62,7 @@ def from_base64(text: object) -> str:
         raise ValueError("not the Base64 of a text") from None
 
 
-def to_url_part(value: object) -> str:
+def to_url_part(value: object) -> UrlPart:
     """Return a text percent-encoded, as one part of a path: a slash too, or an event could choose another path.
 
     A mapping, or a list of pairs, becomes a query, as Jinja2 has it.
@@ -65,9 +71,20 @@ def to_url_part(value: object) -> str:
         ValueError: it is a list of something else, or UTF-8 cannot encode it.
     """
     if isinstance(value, str) or not isinstance(value, Iterable):
-        return quote(str(value), safe="")
+        return UrlPart(quote(str(value), safe=""))
     pairs: Iterable[Any] = value.items() if isinstance(value, Mapping) else value
-    return "&".join(f"{quote_plus(str(name))}={quote_plus(str(item))}" for name, item in pairs)
+    return UrlPart("&".join(f"{quote_plus(str(name))}={quote_plus(str(item))}" for name, item in pairs))
+
+
+def in_url_path(value: object) -> UrlPart:
+    """Return a value as one part of a path, percent-encoded if it is not yet.
+
+    Raises:
+        ValueError: nothing would stand there, so that the path were another one; or it is no single value.
+    """
+    if value is None or value == "" or (isinstance(value, Iterable) and not isinstance(value, str)):
+        raise ValueError("a part of a path is a text or a number, not null or empty, no list and no mapping")
+    return value if isinstance(value, UrlPart) else to_url_part(value)
 
 
 def to_json(value: object) -> str:

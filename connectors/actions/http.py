@@ -16,7 +16,7 @@ Example::
         action: request
         with:
           method: PUT
-          path: "/orders/{{ body.id | urlencode }}"
+          path: /orders/{{ body.id }}
           json: {total: "{{ body.total }}"}
 """
 
@@ -32,6 +32,7 @@ from connectors.connector import Call, Connector, EnvName
 from connectors.content import Part, read_base64
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import PermanentError
+from connectors.parameters import UrlPath
 from connectors.web_settings import BaseUrl, WebSettings
 
 _CREDENTIALS = ("token_env", "password_env", "api_key_env", "client_secret_env")
@@ -56,7 +57,7 @@ def _check_value(value: str) -> str:
 
 
 # Checked where a table is written, and where an event is tried, and not only by the call that they make impossible.
-Path = Annotated[str, AfterValidator(_check_path)]
+Path = Annotated[str, AfterValidator(_check_path), UrlPath()]
 Headers = Annotated[dict[str, Annotated[str, AfterValidator(_check_value)]], AfterValidator(_check_names)]
 
 
@@ -157,7 +158,8 @@ async def request(
 
     At most one of ``json``, ``form``, ``multipart``, ``body`` and ``body_base64`` (raw bytes) is sent. A value of
     ``multipart`` is text, or a file: ``{name: …, content: … or content_base64: …, content_type: …}``. ``path`` stays
-    under ``base_url`` whatever it holds; a value that goes through ``urlencode`` is one part of it, also with slashes.
+    under ``base_url`` whatever it holds. A value in it is one part of it, percent-encoded, also with slashes, and is
+    refused if it is null or empty; only a path that is one whole expression is taken as it stands.
     Redirects are followed within the host alone. Any answer of status 2xx is a success; of its body nothing is kept.
 
     Raises:

@@ -119,6 +119,13 @@ def test_a_valid_table_is_read(tmp_path: Path) -> None:
     assert table.warnings == []
 
 
+def test_a_value_in_the_path_of_a_call_is_one_part_of_it(tmp_path: Path) -> None:
+    table = load(tmp_path, changed("routes", 0, "with", "path", to="/orders/{{ body.id }}"))
+    (route, _) = table.compiled_routes().for_source("orders")
+    rendered = route.render({"body": {"id": "1/refunds"}, "event": {}, "headers": {}})
+    assert rendered["path"] == "/orders/1%2Frefunds"
+
+
 def test_the_table_of_the_repository_is_valid() -> None:
     table = load_routing_table(REPOSITORY / "headrace.yaml")
     assert table.warnings == []

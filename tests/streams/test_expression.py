@@ -73,6 +73,36 @@ def test_a_template_renders(template: object, expected: object) -> None:
     assert render(template) == expected
 
 
+def in_path(template: str, **body: object) -> object:
+    rendered = Template({"path": template, "json": {"path": template}}, url_paths={"path"}).render({"body": body})
+    assert rendered["json"]["path"] == Template(template).render({"body": body})  # a path at that place alone
+    return rendered["path"]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("/orders/{{ body.id }}/lines/{{ body.line }}", "/orders/a%2F..%3Fb/lines/7"),
+        ("/orders/{{ body.id | urlencode }}", "/orders/a%2F..%3Fb"),
+        ("/orders/{{ body.id | upper }}", "/orders/A%2F..%3FB"),
+        ("/orders/{% if body.line %}{{ body.id }}{% endif %}", "/orders/a%2F..%3Fb"),
+        ("{% for part in body.parts %}/{{ part }}{% endfor %}", "/a/b%2Fc"),
+        ("{{ '/v1/' ~ body.id }}", "/v1/a/..?b"),  # one whole expression: the operator's own path
+        ("/plain", "/plain"),
+    ],
+)
+def test_a_value_is_one_part_of_a_path(template: str, expected: str) -> None:
+    assert in_path(template, id="a/..?b", line=7, parts=["a", "b/c"]) == expected
+
+
+@pytest.mark.parametrize("expression", ["body.id", "body.id | default(none)", "body.missing"])
+@pytest.mark.parametrize("value", [None, "", ["a"], {"a": 1}])
+def test_a_path_never_loses_a_part(expression: str, value: object) -> None:
+    template = Template({"path": f"/orders/{{{{ {expression} }}}}"}, url_paths={"path"})
+    with pytest.raises(ExpressionError, match=r"parameter path: '/orders/\{\{ .*(part of a path|there is no field)"):
+        template.render({"body": {"id": value}})
+
+
 def test_a_field_of_the_event_wins_over_a_method_of_the_same_name() -> None:
     assert render("{{ body.items }}") == SCOPE["body"]["items"]
 
