@@ -101,9 +101,9 @@ def test_a_key_given_twice_is_a_mistake_that_names_both_lines(tmp_path: Path) ->
 def test_a_hostile_document_is_one_mistake_and_quick(
     tmp_path: Path, text: str | bytes, line: int, message: str
 ) -> None:
-    begun_s = time.monotonic()
+    begun_s = time.thread_time()
     mistake = refused(tmp_path, text)
-    assert time.monotonic() - begun_s < 2
+    assert time.thread_time() - begun_s < 2
     assert message in mistake.message
     assert mistake.line == line
 

@@ -17,6 +17,7 @@ from ingest.publisher import Publisher
 from streams.event import Event, Receipt
 from streams.kafka import KafkaSettings
 from streams.topics import TopicNames
+from tests.harness import eventually
 
 EVENT = Event(source="github", id="1", dedup_id="d", type="push", time_ms=5, body=b"{}", key=b"d")
 
@@ -122,10 +123,14 @@ async def test_a_producer_that_is_broken_for_good_is_replaced(error: type[Except
     await publishing.connected(1)
     with pytest.raises(Unavailable):
         await publishing.publish(EVENT)
-    await asyncio.sleep(0.5)
-    assert first.stopped is replaced
     if replaced:
+        await eventually(lambda: first.stopped)
+        await publishing.connected(10)
         assert await publishing.publish(EVENT)
+    else:
+        with pytest.raises(Unavailable):  # by the same one
+            await publishing.publish(EVENT)
+        assert not first.stopped
     await publishing.stop()
 
 

@@ -136,10 +136,10 @@ def test_a_field_of_the_event_wins_over_a_method_of_the_same_name() -> None:
     ],
 )
 def test_what_cannot_be_rendered_is_one_kind_of_error_and_quick(template: str) -> None:
-    begun_s = time.monotonic()
+    begun_s = time.thread_time()
     with pytest.raises(ExpressionError):
         render(template)
-    assert time.monotonic() - begun_s < 1
+    assert time.thread_time() - begun_s < 1
 
 
 @pytest.mark.parametrize(
