@@ -117,7 +117,7 @@ class Action:
 
     def check(self, mapping: Mapping[str, object]) -> list[ParameterMistake]:
         """Return every mistake in a route's ``with`` as written; expressions pass."""
-        return check_parameters(self.parameters, mapping)
+        return check_parameters(self.parameters, mapping, self.url_paths)
 
     def read(self, rendered: Mapping[str, object]) -> dict[str, Any]:
         """Return the arguments of a call out of a rendered mapping.

@@ -165,7 +165,7 @@ def _read_path(path: str) -> str:
     if path.startswith("//") or _SCHEME.match(path.lstrip("/")):
         raise ValueError("the path is an absolute address: it must stay under base_url")
     if "?" in path or "#" in path:
-        raise ValueError("the path holds ? or #: give the query in `query`, and values through the filter urlencode")
+        raise ValueError("the path holds ? or #: give the query in `query`")
     decoded = path
     for _ in range(DECODINGS_MAX):
         if "%" not in decoded:

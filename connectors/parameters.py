@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 from connectors.errors import PermanentError
 
 Path = tuple[str | int, ...]
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,15 @@ def read_parameters(model: type[BaseModel], rendered: Mapping[str, object]) -> d
     return {**read.__dict__, **(read.__pydantic_extra__ or {})}
 
 
-def check_parameters(model: type[BaseModel], mapping: Mapping[str, object]) -> list[ParameterMistake]:
-    """Return every mistake in a mapping as written; what an expression will give is unknown and passes."""
+def check_parameters(
+    model: type[BaseModel], mapping: Mapping[str, object], url_paths: Collection[str] = frozenset()
+) -> list[ParameterMistake]:
+    """Return every mistake in a mapping as written; what an expression will give is unknown and passes.
+
+    ``url_paths`` are the parameters of which what stands around the expressions is known to be wrong or right.
+    """
+    paths = {name: text for name in url_paths if isinstance(text := mapping.get(name), str)}
+    mapping = {**mapping, **{name: _EXPRESSION.sub("x", text) for name, text in paths.items()}}
     try:
         model.model_validate(dict(mapping))
     except ValidationError as error:

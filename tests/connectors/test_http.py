@@ -235,6 +235,12 @@ async def test_what_no_request_can_have_is_found_before_any_call(open_http, serv
     assert service.received == []
 
 
+def test_what_stands_around_the_expressions_of_a_path_is_checked():
+    (mistake,) = load_connector("http").actions["request"].check({"path": "/orders?id={{ body.id }}"})
+    assert mistake.path == ("path",)
+    assert "give the query in `query`" in mistake.message
+
+
 def test_what_an_event_will_give_is_no_mistake_before_there_is_one():
     parameters = {"path": "/a/{{ body.a if body.a else '?' }}", "headers": {"X-A": "{{ body.a\n | default('é') }}"}}
     assert load_connector("http").actions["request"].check(parameters) == []
