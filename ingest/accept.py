@@ -23,6 +23,7 @@ from streams.event import Event, Receipt
 
 JSON = "application/json"
 RETRY_AFTER_S = 5
+REASON_CHARS_MAX = 300
 
 log = structlog.get_logger("ingest")
 
@@ -60,6 +61,7 @@ def ignore_match(source: str, position: int) -> None:
 
 
 INVALID_SIGNATURE = refusal(401, "invalid_signature", "Invalid HMAC signature")
+UNSUPPORTED = refusal(415, "unsupported_media_type", "The content type, charset or content encoding is not supported.")
 UNAVAILABLE = refusal(
     503, "unavailable", "The event could not be stored in time; send it again.", retry_after_s=RETRY_AFTER_S
 )
@@ -68,6 +70,12 @@ UNAVAILABLE = refusal(
 def too_large(source: Source) -> Answer:
     """Return the answer to a body that is larger than the source allows."""
     return refusal(413, "too_large", f"The body is larger than {source.body_bytes_max} bytes.")
+
+
+def turned_away(source: Source, answer: Answer, reason: str) -> Answer:
+    """Return ``answer``, and log why: the provider gives this event up in the end, and then it is lost."""
+    log.warning("event_refused", source=source.name, outcome=answer.outcome, reason=reason[:REASON_CHARS_MAX])
+    return answer
 
 
 async def accept(
@@ -101,7 +109,7 @@ async def accept(
     try:
         match = source.verify(request, now_s=now_s, document=await _document(source, request, documents))
     except InvalidSignature as error:
-        return _refused(source, error)
+        return _refused(source, request, error)
     except DocumentUnavailable as error:
         log.warning("certificate_unavailable", source=source.name, error=str(error))
         return UNAVAILABLE
@@ -112,11 +120,11 @@ async def accept(
     try:
         events = _events(source, request, match, now_s)
     except (MalformedBody, MalformedEvent) as error:
-        return refusal(400, "malformed", _sentence(error))
-    except UnsupportedBody:
-        return refusal(415, "unsupported_media_type", "The content type, charset or content encoding is not supported.")
-    except BodyTooLarge:
-        return too_large(source)
+        return turned_away(source, refusal(400, "malformed", _sentence(error)), str(error))
+    except UnsupportedBody as error:
+        return turned_away(source, UNSUPPORTED, str(error))
+    except BodyTooLarge as error:
+        return turned_away(source, too_large(source), str(error))
     if isinstance(events, Answer):
         return events
     try:
@@ -132,7 +140,7 @@ def challenged(source: Source, request: SignedRequest, *, now_s: float) -> Answe
     try:
         return _handshake(source.challenge(request, now_s=now_s))
     except InvalidSignature as error:
-        return _refused(source, error)
+        return _refused(source, request, error)
 
 
 def accepted(event: Event, receipt: Receipt | None) -> Answer:
@@ -190,9 +198,17 @@ def _handshake(handshake: Handshake) -> Answer:
     return Answer(handshake.status, handshake.body, "handshake", handshake.content_type, headers=headers)
 
 
-def _refused(source: Source, error: InvalidSignature) -> Answer:
-    # The operator may know what is wrong, at a level that is off by default; the sender may not.
-    log.debug("signature_refused", source=source.name, reason=str(error))
+def _refused(source: Source, request: SignedRequest, error: InvalidSignature) -> Answer:
+    """Return the one answer to all of them, and log why: the operator may know what is wrong, the sender may not.
+
+    Anybody can cause such a line; the log writes few of those that repeat (`headrace.repeats`).
+    """
+    about: dict[str, object] = {"reason": str(error)}
+    if len(source.secrets) > 1:
+        about["secrets"] = len(source.secrets)  # each was tried; the reason is that of the last
+    if source.scheme.signs_url:  # a wrong public_url is what is wrong most often; a query may hold a password
+        about["address"] = request.public_url.partition("?")[0][:REASON_CHARS_MAX]
+    log.warning("signature_refused", source=source.name, **about)
     return INVALID_SIGNATURE
 
 

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ingest.accept import RETRY_AFTER_S, Answer, Publish, accept, refusal, too_large
+from ingest.accept import RETRY_AFTER_S, Answer, Publish, accept, refusal, too_large, turned_away
 from ingest.admission import INTERVAL_S, Admission
 from ingest.body import BodyReader, NoLength, TooLarge, TooSlow, WouldOverflow
 from ingest.connections import Connections
@@ -177,7 +177,7 @@ class IngestServer:
         except NoLength:
             return NO_LENGTH
         except TooLarge:
-            return too_large(source)
+            return turned_away(source, too_large(source), f"the body is larger than {source.body_bytes_max} bytes")
         except TooSlow:
             return TOO_SLOW
         except WouldOverflow:

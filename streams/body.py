@@ -24,6 +24,11 @@ _CHARSETS = re.compile(
     re.ASCII,
 )
 _BOM = b"\xef\xbb\xbf"
+# All of a JSON text but halves of surrogate pairs: characters, other escapes (`\\\\ud800` is one and four letters),
+# whole pairs; else such a half. Each match is taken whole (`++`), so that the time is linear.
+_HALF = rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_PAIR = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALVES = re.compile(rb"((?:[^\\]|(?!" + _HALF + rb")\\.|" + _PAIR + rb")++)|" + _HALF, re.DOTALL)
 
 
 class MalformedBody(ValueError):
@@ -81,8 +86,8 @@ def inflate(body: bytes, content_encoding: str, *, body_bytes_max: int) -> bytes
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise UnsupportedBody("the content encoding is not supported: use gzip, deflate or none")
-    # 47: zlib or gzip framing by its own header. "deflate" is zlib framing (RFC 9110, 8.4.1.2).
-    inflater = zlib.decompressobj(wbits=47)
+    # 47: zlib or gzip framing by its own header. "deflate" is zlib framing, and some send it bare (RFC 9110, 8.4.1.2).
+    inflater = zlib.decompressobj(wbits=-15 if encoding == "deflate" and not _framed(body) else 47)
     try:
         output = inflater.decompress(body, body_bytes_max + 1)
     except zlib.error as error:
@@ -92,6 +97,12 @@ def inflate(body: bytes, content_encoding: str, *, body_bytes_max: int) -> bytes
     if not inflater.eof or inflater.unused_data:
         raise MalformedBody("the compressed body is cut short or has a tail")
     return output
+
+
+def _framed(body: bytes) -> bool:
+    """Return whether it begins as gzip (RFC 1952) or zlib (RFC 1950) does, as bare deflate never does."""
+    head = int.from_bytes(body[:2])
+    return head == 0x1F8B or (head >> 8 & 0x0F == 8 and head % 31 == 0)
 
 
 def _decode(body: bytes, charset: str) -> str:
@@ -106,17 +117,31 @@ def _decode(body: bytes, charset: str) -> str:
 
 
 def _parse_json(body: bytes, charset: str) -> object:
-    text: bytes | str = body.removeprefix(_BOM)
+    text = body.removeprefix(_BOM)
     if charset not in ("utf-8", "utf8", "us-ascii"):
-        text = _decode(body, charset)
+        text = _decode(body, charset).encode()
     try:
-        value: object = orjson.loads(text)
+        value = _load_json(text)
     except orjson.JSONDecodeError as error:
         raise MalformedBody("the body is not valid JSON") from error
     # Brackets in strings are counted too: this only spares small bodies the look.
     if (body.count(b"[") + body.count(b"{")) > JSON_DEPTH_MAX and _is_deeper(value, JSON_DEPTH_MAX):
         raise MalformedBody(f"the body is nested more than {JSON_DEPTH_MAX} deep")
     return value
+
+
+def _load_json(text: bytes) -> object:
+    """Return the value; what is half of a surrogate pair becomes U+FFFD.
+
+    RFC 8259 (8.2) allows it: a sender that cuts a text within an emoji writes one. orjson refuses it.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        mended = _HALVES.sub(lambda match: match[1] or b"\\ufffd", text)
+        if mended == text:
+            raise
+        return orjson.loads(mended)
 
 
 def _is_deeper(value: object, depth: int) -> bool:

@@ -27,10 +27,7 @@ def verify(request: SignedRequest, *, secret: bytes, now_s: float) -> None:
             ``webhookTimestamp`` (Unix milliseconds) is missing or stale.
     """
     require_equal(hmac_sha256_hex(secret, request.body), request.header("linear-signature"))
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidSignature("the body is not JSON") from error
+    body = request.parsed_body()
     time_ms = body.get("webhookTimestamp") if isinstance(body, dict) else None
     if not isinstance(time_ms, int | float) or isinstance(time_ms, bool):
         raise InvalidSignature("the field webhookTimestamp is missing or no number")

@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ingest.accept
 from ingest.accept import Answer, Unavailable, accept
 from ingest.signature import SignedRequest
 from ingest.sources import Source
@@ -163,3 +165,66 @@ async def test_no_signed_request_raises(content_type: str, encoding: str | None,
     if encoding is not None:
         request = with_header(request, "content-encoding", encoding)
     assert (await answer(source, request)).status in (200, 400, 413, 415)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> structlog.testing.CapturingLogger:
+    """Return what takes the place of ingest's log, whatever another test configured."""
+    taken = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(ingest.accept, "log", taken)
+    return taken
+
+
+def lines(logged: structlog.testing.CapturingLogger) -> list[tuple[str, str, dict[str, object]]]:
+    return [(call.method_name, call.args[0], call.kwargs) for call in logged.calls]
+
+
+async def test_the_operator_reads_in_the_log_why_a_signature_is_refused(
+    logged: structlog.testing.CapturingLogger,
+) -> None:
+    source = make_source("stripe", secrets=[b"whsec_one", b"whsec_two"])
+    stale = signed_request(source, b'{"id": "evt_1"}', now_s=NOW_S - 400)
+    assert (await answer(source, stale)).body == (await answer(source, request_of(b"", {}))).body
+    assert lines(logged) == [
+        (
+            "warning",
+            "signature_refused",
+            {"source": "stripe", "secrets": 2, "reason": "the timestamp is 400 s old, more than 300 s"},
+        ),
+        (
+            "warning",
+            "signature_refused",
+            {"source": "stripe", "secrets": 2, "reason": "the header stripe-signature is missing"},
+        ),
+    ]
+
+
+async def test_the_log_says_which_address_was_checked_without_its_query(
+    logged: structlog.testing.CapturingLogger,
+) -> None:
+    source = make_source("square", public_url="https://hooks.example.com/square")
+    headers = ((b"x-square-hmacsha256-signature", b"AAAA"),)
+    request = source.request("POST", "/webhook/square?token=hush", headers, b"{}")
+    assert (await answer(source, request)).status == 401
+    ((_, event, about),) = lines(logged)
+    assert (event, about["address"]) == ("signature_refused", "https://hooks.example.com/square")
+    assert "hush" not in str(about)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "outcome", "reason"),
+    [
+        ("application/json", b"{", "malformed", "the body is not valid JSON"),
+        ("application/json", b"[1]", "malformed", "the field id is missing"),
+        ("application/pdf", b"%PDF", "unsupported_media_type", "the content type 'application/pdf' is not supported"),
+    ],
+)
+async def test_the_log_says_why_a_signed_event_is_refused(
+    logged: structlog.testing.CapturingLogger, content_type: str, body: bytes, outcome: str, reason: str
+) -> None:
+    source = make_source("stripe")
+    got = await answer(source, with_header(signed_request(source, body), "content-type", content_type))
+    assert got.outcome == outcome
+    assert lines(logged) == [
+        ("warning", "event_refused", {"source": "stripe", "outcome": outcome, "reason": reason}),
+    ]

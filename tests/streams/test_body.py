@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import zlib
 from urllib.parse import urlencode
 
@@ -88,6 +89,15 @@ def test_compressed_bodies_are_inflated(body: bytes) -> None:
     assert inflate(gzip.compress(body), "gzip", body_bytes_max=2000) == body
     assert inflate(zlib.compress(body), " Deflate ", body_bytes_max=2000) == body
     assert inflate(body, "identity", body_bytes_max=0) == body
+
+
+@given(st.binary(max_size=200), st.integers(0, 9))
+def test_deflate_without_its_frame_is_inflated(body: bytes, level: int) -> None:
+    deflater = zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+    bare = deflater.compress(body) + deflater.flush()
+    assert inflate(bare, "deflate", body_bytes_max=200) == body
+    with pytest.raises(MalformedBody):
+        inflate(bare, "gzip", body_bytes_max=200)
 
 
 def test_inflation_stops_at_the_limit() -> None:
@@ -189,3 +199,18 @@ def test_xml_is_kept_as_it_is_and_never_parsed() -> None:
     bomb = '<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c SYSTEM "file:///etc/passwd">]><a>&b;&c;</a>'
     for content_type in ("application/xml", "text/xml; charset=utf-8", "application/soap+xml"):
         assert parse(bomb.encode(), content_type) == bomb
+
+
+@given(st.lists(st.sampled_from([r"\ud83d", r"\uDE00", r"\ud83d\ude00", r"\\", r"\n", r"\"", "ud800", "é", r"\u0041"])))
+def test_half_of_a_surrogate_pair_is_a_replacement_character(pieces: list[str]) -> None:
+    text = f'{{"text": "{"".join(pieces)}"}}'
+    lenient = json.loads(text)["text"]
+    read = parse_body(text.encode(), "application/json", "", body_bytes_max=10_000)
+    assert isinstance(read, dict)
+    assert read["text"] == "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in lenient)
+
+
+@pytest.mark.parametrize("piece", [rb"\ud800", rb"\n", rb"\\", rb"\ud83d\ude00", rb"\ud8", b"\\", b"[", b"x"])
+def test_a_body_that_is_no_json_is_refused_in_linear_time(piece: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        parse_body(b'["' + piece * (1_000_000 // len(piece)) + b'"]x', "application/json", "", body_bytes_max=2**21)
