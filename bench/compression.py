@@ -25,7 +25,8 @@ from headrace.broker import EmbeddedKafka
 from headrace.kafka_environment import COMPRESSIONS
 from streams.event import Event
 from streams.kafka import KafkaSettings
-from streams.topics import TopicNames, create_missing, required_topics
+from streams.topic_difference import create_missing
+from streams.topics import TopicNames, required_topics
 
 SOURCE = "payments"
 WORDS = ("invoice", "order", "shipped", "refund", "card", "bank", "monthly", "yearly", "plan", "seat", "net", "gross")

@@ -27,7 +27,7 @@ from headrace.topics import ensure_topics, topic_specs
 from ingest.sources import Source
 from streams.depths import queue_groups
 from streams.kafka import KafkaRefused, KafkaUnavailable
-from streams.topics import TopicError
+from streams.topic_configs import TopicError
 
 RETRY_S = 2.0
 STOP_TIMEOUT_S = 2.0  # what only reads may be left behind

@@ -16,7 +16,7 @@ from headrace.live_sources import SourceError, live_sources
 from headrace.topics import ensure_topics
 from ingest.sources import Source
 from streams.kafka import KafkaRefused, KafkaUnavailable
-from streams.topics import TopicError
+from streams.topic_configs import TopicError
 
 log = structlog.get_logger("ingest")
 

@@ -9,17 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from headrace.config import RoutingTable
 from headrace.context import Settings
-from streams.topics import MIN_INSYNC as MIN_INSYNC_KEY
-from streams.topics import (
-    RECORD_BYTES,
-    Difference,
-    TopicError,
-    TopicSpec,
-    change,
-    compare,
-    create_missing,
-    required_topics,
-)
+from streams.topic_configs import TopicError
+from streams.topic_difference import MIN_INSYNC as MIN_INSYNC_KEY
+from streams.topic_difference import Difference, change, compare, create_missing
+from streams.topics import RECORD_BYTES, TopicSpec, required_topics
 
 REPLICAS = 3
 MIN_INSYNC = 2

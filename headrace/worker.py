@@ -48,7 +48,7 @@ from streams.pauses import Pauses, publish
 from streams.retries import Retries
 from streams.routing import Routes
 from streams.schedules import Timetable, worker_name
-from streams.topics import TopicError
+from streams.topic_configs import TopicError
 
 STALL_S_MAX = 180.0
 WATCH_INTERVAL_S = 5.0

@@ -12,7 +12,8 @@ from headrace.context import Settings
 from headrace.options import with_settings
 
 if TYPE_CHECKING:
-    from streams.topics import Difference, TopicSpec
+    from streams.topic_difference import Difference
+    from streams.topics import TopicSpec
 
 REPLICAS_ADVICE = "more replicas are given with kafka-reassign-partitions.sh (docs/how-to/use-your-own-kafka.md)"
 
@@ -36,7 +37,7 @@ def command(settings: Settings, *, dry_run: bool, apply: bool, yes: bool) -> Non
 async def _report(settings: Settings, *, dry_run: bool, apply: bool, yes: bool) -> None:
     from headrace.retention import retention_warnings
     from headrace.topics import create, differences_of, refuse, topic_specs
-    from streams.topics import change
+    from streams.topic_difference import change
 
     table = settings.table()
     specs = topic_specs(settings, table)

@@ -18,7 +18,8 @@ from headrace.mistakes import count
 from headrace.topics import differences_of, required_insync, topic_specs
 from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.quorum import clock_ahead_s
-from streams.topics import Difference, TopicError
+from streams.topic_configs import TopicError
+from streams.topic_difference import Difference
 
 BROKERS_WANTED = 3
 SKEW_S_WARNING, SKEW_S_ERROR = 2.0, 60.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.topic_configs import change_configs
-from streams.topics import GROUP_OFFSETS
+from streams.topic_difference import GROUP_OFFSETS
 from tests.chaos.alerting import BY_TEST, going_on, job_ports, post_anyway, watched
 from tests.harness import KafkaForTests
 from tests.kafka_cluster import KafkaCluster

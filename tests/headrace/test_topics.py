@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from headrace.cli import main
 from headrace.context import Settings
 from headrace.topics import ensure_topics, required_insync
-from streams.topics import TopicError
+from streams.topic_configs import TopicError
 from tests.harness import KafkaForTests
 
 pytestmark = pytest.mark.integration

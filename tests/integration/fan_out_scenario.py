@@ -23,7 +23,8 @@ from streams.delivery import Delivery, delivery_id
 from streams.event import Event
 from streams.kafka import KafkaSettings, KafkaUnavailable, read_topic
 from streams.record import Record
-from streams.topics import TopicNames, create_missing, required_topics
+from streams.topic_difference import create_missing
+from streams.topics import TopicNames, required_topics
 from tests.harness import KafkaForTests, eventually
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from streams.outcome import SETTLED, outcome_of
 from streams.pauses import publish
 from streams.replay import CLAIMED, IN_QUEUE, LEASE_S, NO_ROUTE, REPLAYED, Replay
 from streams.routing import Routes, RouteSettings, compile_routes
-from streams.topics import TopicNames, create_missing, required_topics
+from streams.topic_difference import create_missing
+from streams.topics import TopicNames, required_topics
 from tests.harness import KafkaForTests
 
 pytestmark = pytest.mark.integration

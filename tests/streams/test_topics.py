@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from streams.kafka import OVERHEAD_BYTES
-from streams.topics import MIN_INSYNC, Difference, TopicNames, TopicSpec, required_topics
+from streams.topic_difference import MIN_INSYNC, Difference
+from streams.topics import TopicNames, TopicSpec, required_topics
 
 
 def specs(prefix: str = "") -> dict[str, TopicSpec]:
