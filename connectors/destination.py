@@ -103,6 +103,8 @@ class Destination:
         self._slots = Turns(settings.concurrency)
         self._interruption = Interruption()
         self._prepared: Resource | None = None
+        self._backoffs_until_s: dict[_Round, float] = {}
+        self._called_s = float("-inf")  # when the last call began
         self.in_flight = 0
         self._session = Session(
             settings.endpoint(secrets),
@@ -150,6 +152,17 @@ class Destination:
     def prioritize(self) -> None:
         """Keep a tenth of the slots, at least one of two, for calls of high priority, and as many for the others."""
         self._slots.keep(max(1, self.settings.concurrency // KEPT_PART) if self.settings.concurrency > 1 else 0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is known what calls wait for, and until when: circuit, rate, backoff, or an answer in its time."""
+        now_s = self._now()
+        return (
+            self.breaker.state == "open"
+            or self.limiter.waits_until_s > now_s
+            or max(self._backoffs_until_s.values(), default=now_s) > now_s
+            or (self.in_flight > 0 and self._called_s + self.settings.timeout_s > now_s)
+        )
 
     def interrupt_backoff(self) -> None:
         """Make every wait (slot, rate, circuit, backoff) of the calls made so far end with `Interrupted`.
@@ -268,8 +281,13 @@ class _Round:
         return Settled(self._attempts, self._status, self._made)
 
     async def _back_off(self, seconds: float) -> None:
-        async with self._at._interruption.interruptible(self._period):
-            await self._at._sleep(seconds)
+        at = self._at
+        at._backoffs_until_s[self] = at._now() + seconds
+        try:
+            async with at._interruption.interruptible(self._period):
+                await at._sleep(seconds)
+        finally:
+            del at._backoffs_until_s[self]
 
     async def _attempt(self) -> None:
         admission = await self._enter()
@@ -354,6 +372,7 @@ class _Round:
         client = at._session.client(self._key)
         call = Call(client, at.settings, self._key, at.name, at._secrets, at._prepared, at._unix_time)
         started_s, time_ms = at._now(), int(at._unix_time() * 1000)
+        at._called_s = started_s
         error: CallError | None = None
         try:
             async with asyncio.timeout(at.settings.timeout_s):
@@ -363,7 +382,9 @@ class _Round:
             error = raised
         except TimeoutError:
             error = TimeoutExceeded(f"no answer within {at.settings.timeout_s:g} s")
-        except Exception as raised:
+        except (Exception, asyncio.CancelledError) as raised:
+            if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+                raise
             # A defect of the action, not of the delivery: nothing is lost while it is being mended.
             error = TransientError(f"the action {self._action.name} raised {place_of(raised)}")
         self._status = client.status
@@ -401,6 +422,12 @@ class _Round:
             self._at._block(self._at.settings.retry.backoff_s[0] if asked_s is None else asked_s)
         elif isinstance(error, TransientError) and error.status == 503 and error.retry_after_s:
             self._at._block(error.retry_after_s)
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody cancels this task; else the action awaited something that was cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _report(admission: Admission, error: CallError | None) -> None:

@@ -67,6 +67,7 @@ class RateLimiter:
         self._filled_s = now()
         self._blocked_until_s = self._filled_s
         self._quota: _Spread | None = None
+        self._waits_until_s = float("-inf")
         self._turns = Turns(1)  # first come, first served, high priority before; and only the first sleeps
 
     @property
@@ -88,6 +89,11 @@ class RateLimiter:
     def blocked_s(self) -> float:
         """For how long nothing goes, because the service asked for it."""
         return max(0.0, self._blocked_until_s - self._now())
+
+    @property
+    def waits_until_s(self) -> float:
+        """Until when the first in line waits, as far as can be told; that is past if nobody waits."""
+        return self._waits_until_s
 
     def share(self, numerator: int, denominator: int) -> None:
         """Take ``numerator`` parts in ``denominator`` of the rate. A change empties the bucket; 0 parts let nothing go.
@@ -130,8 +136,10 @@ class RateLimiter:
         await self._turns.take(high)
         try:
             while (wait_s := self._take()) > 0:
+                self._waits_until_s = self._now() + wait_s
                 await self._wait(min(wait_s, RECHECK_S))
         finally:
+            self._waits_until_s = float("-inf")
             self._turns.give_back(high)
         return self._now() - started_s
 

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 LOOP_STALL_S_MAX = 60.0
 EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
@@ -77,3 +77,23 @@ class ProgressWatchdog:
             self._since_s[part] = (progress, now_s)
             return False
         return now_s - before[1] > self._stall_s_max
+
+
+async def find_stalled(
+    states: Callable[[], Mapping[str, tuple[bool, object]]],
+    *,
+    stall_s_max: float,
+    interval_s: float,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    monotonic_s: Callable[[], float] = time.monotonic,
+) -> str:
+    """Return the first part that has stalled, as soon as one has.
+
+    ``states`` returns, by the part's name, whether work is due and any value that changes with progress.
+    """
+    watchdog = ProgressWatchdog(stall_s_max=stall_s_max, monotonic_s=monotonic_s)
+    while True:
+        await sleep(interval_s)
+        for part, (due, progress) in states().items():
+            if watchdog.stalled(part, due=due, progress=progress):
+                return part
