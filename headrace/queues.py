@@ -7,23 +7,13 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
-
 from connectors.connector import DestinationSettings
 from connectors.destination import Destination
 from connectors.metrics import ConnectorMetrics
 from connectors.registry import load_connector
 from headrace.context import Settings
-from streams.cancellations import Cancellations
 from streams.deliver import DestinationQueue
-from streams.herald import Herald
-from streams.kafka import KafkaSettings
-from streams.metrics import StreamsMetrics
-from streams.own_events import OwnEvents
-from streams.pauses import Pauses
-from streams.routing import Routes
-from streams.topics import TopicNames
-from streams.tracing import Tracing
+from streams.shared import Shared
 
 
 class DestinationUnusable(Exception):
@@ -32,20 +22,11 @@ class DestinationUnusable(Exception):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What all queues of a worker share."""
+    """What all queues of a worker share, and what opens their destinations and watches them."""
 
+    shared: Shared
     settings: Settings
-    kafka: KafkaSettings
-    names: TopicNames
-    producer: AIOKafkaProducer
-    pauses: Pauses
-    cancellations: Cancellations
-    routes: Callable[[], Routes]
-    own_events: OwnEvents
-    herald: Herald
-    metrics: StreamsMetrics
     connector_metrics: ConnectorMetrics
-    tracing: Tracing
     watch: Callable[[asyncio.Future[None], str], None]
 
 
@@ -86,7 +67,7 @@ class DestinationQueues:
             raise
         await _together(self._stop(name) for name in list(self._queues) if name in news or name not in wanted)
         for name in gone:
-            around.metrics.paused.remove(name)
+            around.shared.metrics.paused.remove(name)
             around.connector_metrics.circuit_open.remove(name)
         await _together(self._start(one, prioritized=one.name in prioritized) for one in opened.values())
 
@@ -97,7 +78,7 @@ class DestinationQueues:
     def paused(self, destination: str, paused: bool) -> None:
         """Note that a destination was paused or resumed."""
         if destination in self._queues:
-            self._around.metrics.paused.labels(destination).set(paused)
+            self._around.shared.metrics.paused.labels(destination).set(paused)
             self._queues[destination].wake()
 
     def not_joined(self) -> list[str]:
@@ -119,8 +100,8 @@ class DestinationQueues:
                 load_connector(settings.connector),
                 secrets=around.settings.destination_secrets(settings),
                 metrics=around.connector_metrics,
-                tracing=around.tracing,
-                on_circuit_opened=lambda reason: around.herald.circuit_opened(
+                tracing=around.shared.tracing,
+                on_circuit_opened=lambda reason: around.shared.herald.circuit_opened(
                     name, reason=reason, open_s=settings.circuit.open_s
                 ),
             )
@@ -131,24 +112,11 @@ class DestinationQueues:
 
     async def _start(self, destination: Destination, *, prioritized: bool) -> None:
         around, name = self._around, destination.name
-        queue = DestinationQueue(
-            destination,
-            kafka=around.kafka,
-            names=around.names,
-            producer=around.producer,
-            routes=around.routes,
-            pauses=around.pauses,
-            cancellations=around.cancellations,
-            own_events=around.own_events,
-            herald=around.herald,
-            metrics=around.metrics,
-            tracing=around.tracing,
-            prioritized=prioritized,
-        )
+        queue = DestinationQueue(destination, around.shared, prioritized=prioritized)
         for limit in queue.used_ratios():
-            capacity = around.metrics.capacity_used_ratio.labels(f"{limit}:{name}")
+            capacity = around.shared.metrics.capacity_used_ratio.labels(f"{limit}:{name}")
             capacity.set_function(partial(_used_ratio, queue, limit))
-        around.metrics.paused.labels(name).set(around.pauses.get(name) is not None)
+        around.shared.metrics.paused.labels(name).set(around.shared.pauses.get(name) is not None)
         around.watch(queue.failed, f"deliveries.{name}")
         await queue.start()
         self._queues[name] = queue
@@ -156,7 +124,7 @@ class DestinationQueues:
     async def _stop(self, name: str) -> None:
         queue = self._queues.pop(name)
         for limit in queue.used_ratios():
-            self._around.metrics.capacity_used_ratio.remove(f"{limit}:{name}")
+            self._around.shared.metrics.capacity_used_ratio.remove(f"{limit}:{name}")
         await queue.stop()
         await queue.destination.close()
 

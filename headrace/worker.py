@@ -32,10 +32,11 @@ from headrace.queues import DestinationQueues, DestinationUnusable, Surroundings
 from headrace.reload_metrics import ReloadMetrics
 from headrace.topics import ensure_topics, topic_specs
 from headrace.tracing import start_tracing
-from headrace.watchdog import LoopWatchdog, ProgressWatchdog
+from headrace.watchdog import LoopWatchdog, find_stalled
 from headrace.worker_reload import ReloadRefused, require_takeable
 from streams.app import FanOutApp
 from streams.cancellations import Cancellations
+from streams.closing import close_within
 from streams.depths import queue_groups
 from streams.event import OWN_TYPES
 from streams.fold import following_fold
@@ -48,6 +49,7 @@ from streams.pauses import Pauses, publish
 from streams.retries import Retries
 from streams.routing import Routes
 from streams.schedules import Timetable, worker_name
+from streams.shared import Shared
 from streams.topic_configs import TopicError
 
 STALL_S_MAX = 180.0
@@ -238,21 +240,19 @@ class Worker:
         self._spawn(stack, "schedules", timetable.run())
 
     def _surroundings(self, producer: AIOKafkaProducer, herald: Herald) -> Surroundings:
-        return Surroundings(
-            settings=self.settings,
+        shared = Shared(
             kafka=self.kafka,
             names=self.names,
             producer=producer,
+            routes=lambda: self.routes,
             pauses=self.pauses,
             cancellations=self.cancellations,
-            routes=lambda: self.routes,
             own_events=self.own_events,
             herald=herald,
             metrics=self.metrics,
-            connector_metrics=self.connector_metrics,
             tracing=self.tracing,
-            watch=self._watch,
         )
+        return Surroundings(shared, self.settings, self.connector_metrics, self._watch)
 
     def _new_fan_out(self) -> FanOutApp:
         return FanOutApp(
@@ -369,21 +369,22 @@ class Worker:
 
     async def _watch_progress(self) -> None:
         """End the worker when a part has due work for `STALL_S_MAX` and does not advance."""
-        watchdog = ProgressWatchdog(stall_s_max=STALL_S_MAX)
-        while True:
-            await asyncio.sleep(WATCH_INTERVAL_S)
-            states = {}
-            for queue in self.queues.all.values() if self.queues is not None else ():
-                states[queue.topic] = (queue.has_due_work(self.exporter.depths), queue.progress)
-            if self.fan_out is not None:
-                fan_out = self.fan_out.progress()
-                states["fan-out"] = (fan_out.due, fan_out.advanced)
-            if self.retries is not None:
-                states["retries"] = (True, self.retries.turns)  # it looks at least once a second
-            for part, (due, progress) in states.items():
-                # Without news of the depths the broker is away, and nothing can advance.
-                if watchdog.stalled(part, due=due and self.exporter.fresh(), progress=progress):
-                    raise PartFailed(f"{part} has work that is due and has not advanced for {STALL_S_MAX:.0f} s")
+        part = await find_stalled(self._states, stall_s_max=STALL_S_MAX, interval_s=WATCH_INTERVAL_S)
+        raise PartFailed(f"{part} has work that is due and has not advanced for {STALL_S_MAX:.0f} s")
+
+    def _states(self) -> dict[str, tuple[bool, object]]:
+        """Return of each part whether it has due work, and how far it is."""
+        states: dict[str, tuple[bool, object]] = {}
+        for queue in self.queues.all.values() if self.queues is not None else ():
+            states[queue.topic] = (queue.has_due_work(self.exporter.depths), queue.progress)
+        if self.fan_out is not None:
+            fan_out = self.fan_out.progress()
+            states["fan-out"] = (fan_out.due, fan_out.advanced)
+        if self.retries is not None:
+            states["retries"] = (True, self.retries.turns)  # it looks at least once a second
+        # Without news of the depths the broker is away, and nothing can advance.
+        fresh = self.exporter.fresh()
+        return {part: (due and fresh, progress) for part, (due, progress) in states.items()}
 
 
 async def _raising(fan_out: FanOutApp) -> None:
@@ -396,12 +397,10 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 async def _stop_producer(producer: AIOKafkaProducer) -> None:
-    # stop() waits for queued batches for ever while the broker is away (aiokafka #1101).
-    try:
-        async with asyncio.timeout(PRODUCER_STOP_S):
-            await producer.stop()
-    except (TimeoutError, KafkaError) as error:
-        log.warning("producer_stop_failed", error=str(error))
+    # stop() waits for queued batches for ever while the broker is away.
+    await close_within(
+        PRODUCER_STOP_S, producer.stop(), lambda error: log.warning("producer_stop_failed", error=str(error))
+    )
 
 
 async def run_worker(settings: Settings, *, only: str | None, admin_host: str, admin_port: int, data_dir: Path) -> int:

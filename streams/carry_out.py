@@ -6,7 +6,7 @@ record unsettled, and the next owner begins again with the same ``Idempotency-Ke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from connectors.errors import CallError, CredentialsRefused, PermanentError, Rat
 from streams import outcome as outcomes
 from streams.body import BodyTooLarge, MalformedBody, UnsupportedBody
 from streams.cancellations import Cancelled, ended
+from streams.consumed import Consumed
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, replayed_letter, tombstone, unreadable_record
 from streams.delivery import Delivery
 from streams.event import UnreadableRecord
@@ -56,19 +57,6 @@ Call = Callable[[str, dict[str, object], str], Awaitable[Settlement]]
 
 
 @dataclass(frozen=True, slots=True)
-class Consumed:
-    """A record as it was read: raw key, value and headers, and where it stands."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp_ms: int = 0  # when it came into the queue, Unix milliseconds
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What carrying out needs from outside.
 
@@ -100,7 +88,7 @@ async def carry_out(record: Consumed, around: Surroundings) -> None:
         Whatever ``send`` or ``call`` raises beyond a `CallError`: then nothing may be acknowledged.
     """
     try:
-        delivery = Delivery.from_record(record.key, record.value, record.headers)
+        delivery = Delivery.from_fields(record.key, record.value, record.fields)
     except UnreadableRecord as error:
         await _bury_unreadable(record, error, around)
         return
@@ -113,7 +101,7 @@ async def carry_out(record: Consumed, around: Surroundings) -> None:
         route=delivery.route,
         destination=around.destination,
     )
-    letter = replayed_letter(record.headers)
+    letter = replayed_letter(record.fields)
     work = _Round(record, delivery, around)
     await (_traced(work) if around.tracing.on else work.run())
     if letter is not None:

@@ -7,7 +7,7 @@ a tombstone (settled by a replay, or discarded). The headers follow Kafka Connec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from streams.delivery import Delivery
@@ -180,13 +180,16 @@ def unreadable_record(
 ) -> DeadLetter:
     """Return the dead letter of a record that is no event or delivery: keyed by its (first) address in the log."""
     headers = list(headers)
-    address = replayed_letter(headers) or f"{failure.topic}/{failure.partition}/{failure.offset}"
+    address = replayed_letter(dict(headers)) or f"{failure.topic}/{failure.partition}/{failure.offset}"
     return DeadLetter(id=address, body=value or b"", headers=headers, event_key=key or b"", failure=failure)
 
 
-def replayed_letter(headers: Iterable[tuple[str, bytes]]) -> str | None:
-    """Return the id of the unreadable record's letter that a record replays: whoever reads it well ends that letter."""
-    raw = dict(headers).get(LETTER_HEADER)
+def replayed_letter(fields: Mapping[str, bytes]) -> str | None:
+    """Return the id of the unreadable record's letter that a record replays: whoever reads it well ends that letter.
+
+    ``fields`` are the record's headers by name.
+    """
+    raw = fields.get(LETTER_HEADER)
     return raw.decode(errors="replace") if raw else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -113,9 +113,12 @@ class Delivery:
         Raises:
             UnreadableRecord: it is not a delivery of a version that this code reads.
         """
-        headers = list(headers)
-        event = Event.from_record(key, value, headers)
-        fields = dict(headers)
+        return cls.from_fields(key, value, dict(headers))
+
+    @classmethod
+    def from_fields(cls, key: bytes | None, value: bytes | None, fields: Mapping[str, bytes]) -> Delivery:
+        """Read a delivery as `from_record` does, from headers by name."""
+        event = Event.from_record(key, value, fields.items())
         try:
             return cls(
                 event=event,
@@ -131,7 +134,7 @@ class Delivery:
                 key_replay=_number(fields, "headrace-key-replay"),
                 not_before_ms=_number(fields, "headrace-not-before"),
                 first_failure_ms=_number(fields, "headrace-first-failure"),
-                trace=traceparent_of(headers),
+                trace=traceparent_of(fields.items()),
                 failures=read_failures(fields.get(FAILURES_HEADER, b"")),
                 shadow=fields.get(SHADOW_HEADER) == b"1",
             )
@@ -169,5 +172,5 @@ def read_failures(raw: bytes) -> tuple[Attempt, ...]:
         return ()
 
 
-def _number(fields: dict[str, bytes], name: str) -> int:
+def _number(fields: Mapping[str, bytes], name: str) -> int:
     return int(fields.get(name, b"0"))

@@ -13,12 +13,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaError
 
+from streams.closing import close_within
 from streams.event import OWN_SOURCE
 from streams.kafka import KafkaSettings
 from streams.offsets import decode_settled
 from streams.topics import TopicNames
 
 READ_TIMEOUT_S = 20.0
+CLOSE_S_MAX = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,7 @@ class DepthReader:
         """Close the clients; the next read opens new ones."""
         consumer, admin, self._consumer, self._admin = self._consumer, self._admin, None, None
         for client_close in ([consumer.stop] if consumer else []) + ([admin.close] if admin else []):
-            try:
-                async with asyncio.timeout(5):
-                    await client_close()
-            except (KafkaError, TimeoutError, OSError):
-                continue
+            await close_within(CLOSE_S_MAX, client_close())
 
     async def _clients(self) -> tuple[AIOKafkaConsumer, AIOKafkaAdminClient]:
         if self._consumer is None:

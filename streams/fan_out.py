@@ -171,7 +171,7 @@ class FanOut:
         records = [] if duplicate else self._follow_ups(record, event)
         await self._publish(record, records)
         # A replayed record that was unreadable once: its letter ends only now that its deliveries are in the log.
-        letter = replayed_letter(record.headers)
+        letter = replayed_letter(dict(record.headers))
         if letter is not None:
             await self._publish(record, [tombstone(self._names.dead_letter, letter)])
         if duplicate:

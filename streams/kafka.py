@@ -20,6 +20,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from streams.closing import close_within
 from streams.security import Security, find_fault
 
 SESSION_TIMEOUT_S = 10.0
@@ -28,6 +29,7 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024  # one fetch of one consumer; a larger single 
 PARTITION_FETCH_BYTES_MAX = 512 * 1024
 MAX_POLL_INTERVAL_MS = 2**31 - 1  # our own watchdog judges progress; a paused queue is not a dead consumer
 READ_TIMEOUT_S = 30.0
+CLOSE_S_MAX = 5.0
 BATCH_BYTES_MAX = 256 * 1024  # the broker holds a whole batch to max.message.bytes, so no topic may allow less
 OVERHEAD_BYTES = 64 * 1024  # headers of a record, at most; those of a dead letter are the largest
 
@@ -159,9 +161,8 @@ async def producing(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def _close_quietly(close: Callable[[], Any]) -> None:
-    with contextlib.suppress(KafkaError, TimeoutError, OSError, AttributeError):
-        async with asyncio.timeout(5):
-            await close()
+    with contextlib.suppress(AttributeError):  # of a client that has not come far
+        await close_within(CLOSE_S_MAX, close())
 
 
 async def wait_for_kafka(settings: KafkaSettings, *, timeout_s: float | None = None, pause_s: float = 1.0) -> None:

@@ -220,11 +220,12 @@ def _last_other(states: list[Stored | None], ours: list[bool]) -> Stored | None:
 
 def _replayed_in(record: Any) -> tuple[str, int]:
     """Return which letter a queue's record replays, and the number of the replay (0 for one that is no replay)."""
-    letter_id = replayed_letter(record.headers)
+    fields = dict(record.headers)
+    letter_id = replayed_letter(fields)
     if letter_id is not None:
         return letter_id, _NEVER
     try:
-        delivery = Delivery.from_record(record.key, b"", record.headers)
+        delivery = Delivery.from_fields(record.key, b"", fields)
     except UnreadableRecord:
         return "", 0
     return delivery.id, delivery.replay

@@ -14,10 +14,12 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.carry_out import retry_delay_s
+from streams.changes import happens_within
+from streams.closing import close_within
 from streams.commit import commit_offsets
 from streams.dead_letter import DeadLetter, Failure, failed_delivery, unreadable_record
 from streams.delivery import Delivery
@@ -34,6 +36,7 @@ BUFFERED_RECORDS_MAX = 200  # of one partition
 FORWARDED_AT_ONCE = 100
 FETCH_BYTES_MAX = 64 * 1024  # of one partition; a larger single record still passes
 POLL_S_MAX = 1.0
+STOP_S_MAX = 10.0
 DUE_SLACK_MS = 500  # less than this too early is due
 
 log = structlog.get_logger("retries")
@@ -110,12 +113,16 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     async def stop(self) -> None:
         """End after the turn under way and leave the group."""
         self._stopping.set()
-        try:
-            async with asyncio.timeout(10):
-                async with self._turn:
-                    await self._consumer.stop()
-        except (KafkaError, TimeoutError) as error:
-            log.warning("consumer_stop_failed", error=str(error))
+        await close_within(
+            STOP_S_MAX,
+            self._end(),
+            lambda error: log.warning("consumer_stop_failed", error=str(error)),
+        )
+
+    async def _end(self) -> None:
+        async with self._turn:
+            pass  # `run` begins no other; a revocation that the consumer's stop awaits needs the turn for itself
+        await self._consumer.stop()
 
     async def _fill(self) -> None:
         open_parts = [part for part in self._assigned if len(self._waiting.get(part, ())) < BUFFERED_RECORDS_MAX // 2]
@@ -146,7 +153,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                     {part: OffsetAndMetadata(records[-1].offset + 1, "") for part, records in due.items()},
                     failures=self._group_metrics.commit_failures,
                 )
-        except (KafkaError, IllegalStateError) as error:
+        except KafkaError as error:
             # Another worker has the partition by now and forwards these once more: a repeat with the same key.
             log.warning("commit_refused", group=self._names.retries_group, error=str(error))
         return True
@@ -184,11 +191,7 @@ class Retries(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         now_s = self._now_s()
         heads = [due_ms(records[0], self._delays_s[part.topic]) for part, records in self._waiting.items() if records]
         pause_s = min([POLL_S_MAX, *(max(0.01, head / 1000 - now_s) for head in heads)])
-        try:
-            async with asyncio.timeout(pause_s):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+        await happens_within(self._stopping, pause_s)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Finish the turn under way and forget what waits; called by aiokafka."""

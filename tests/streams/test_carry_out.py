@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from connectors.attempt import Attempt
 from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 from streams.cancellations import Cancellation, Cancellations, Cancelled
-from streams.carry_out import Consumed, Surroundings, carry_out, retry_delay_s
+from streams.carry_out import Surroundings, carry_out, retry_delay_s
+from streams.consumed import Consumed
 from streams.dead_letter import LETTER_HEADER, DeadLetter
 from streams.delivery import Delivery
 from streams.event import Event, Receipt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streams.assignment import COPIES_MAX, RecentCopies, copy_of
+from streams.copies import COPIES_MAX, RecentCopies, copy_of
 from streams.delivery import Delivery
 from streams.event import Event, Receipt
 
