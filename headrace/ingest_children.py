@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -31,6 +29,7 @@ from headrace.ingest_admin import IngestAdmin, Metrics
 from headrace.ingest_process import IngestOptions, stop_event
 from headrace.ingest_reload import Hangup
 from headrace.level_signals import obey_level_signals
+from headrace.shared_dir import shared_dir
 
 POLL_S = 0.1
 PAUSE_S_MIN, PAUSE_S_MAX = 0.2, 5.0
@@ -72,7 +71,10 @@ class Children:
 
     async def run(self) -> int:
         """Keep the children up until SIGTERM or SIGINT; then let them drain, and return 0."""
-        self.metrics_dir = _fresh_dir(self.settings.data_dir.absolute() / f"ingest-metrics-{self._port}")
+        with shared_dir(self.settings.data_dir.absolute()) as self.metrics_dir:
+            return await self._run()
+
+    async def _run(self) -> int:
         self._children = [_Child(sock) for sock in self.sockets]
         stopped = stop_event()
         obey_level_signals(self.settings.logs, self._signal)
@@ -96,7 +98,6 @@ class Children:
             finally:
                 reloads.cancel()
                 await self._stop()
-        shutil.rmtree(self.metrics_dir, ignore_errors=True)
         if admin.failure.done():
             raise admin.failure.result()
         return 0
@@ -215,18 +216,6 @@ class Children:
                 log.error("ingest_process_killed", pid=process.pid)
                 process.kill()
                 process.wait()
-
-    @property
-    def _port(self) -> int:
-        port: int = self.sockets[0].getsockname()[1]
-        return port
-
-
-def _fresh_dir(path: Path) -> Path:
-    """Return ``path`` as an empty directory: what an earlier start counted is not added to this one."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
 
 
 def log_started(sock: socket.socket, options: IngestOptions) -> None:
