@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ingest.file_lock import try_lock
+
 MEMORY = Path("/dev/shm")  # noqa: S108 - what is made there has a name of its own and is its owner's alone
 FREE_BYTES_MIN = 32 * 1024 * 1024  # a process uses less than one MiB, and each that starts anew leaves one
 PREFIX = "headrace-ingest-"
-
-_NAME = re.compile(rf"{PREFIX}([0-9]+)-.*")
+LOCK = "lock"  # held while the directory is used, also by a process that runs in another container
 
 
 @contextlib.contextmanager
@@ -28,13 +28,16 @@ def shared_dir(data_dir: Path, *, memory: Path = MEMORY, free_bytes_min: int = F
     Weakness: in ``data_dir`` a full disk ends the processes.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    place = memory if _has_room(memory, free_bytes_min) else data_dir
-    _remove_left_over(memory)  # not of data_dir: it may be a volume, with process ids of another container
-    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
+    for place in (memory, data_dir):
+        _remove_left_over(place)
+    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory if _has_room(memory, free_bytes_min) else data_dir))
+    lock = try_lock(path / LOCK)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def _has_room(place: Path, free_bytes_min: int) -> bool:
@@ -47,17 +50,11 @@ def _has_room(place: Path, free_bytes_min: int) -> bool:
 def _remove_left_over(place: Path) -> None:
     """Remove what processes of this user left there when they were killed."""
     with contextlib.suppress(OSError):
-        for path in place.iterdir():
-            match = _NAME.fullmatch(path.name)
-            if match and path.stat().st_uid == os.getuid() and not _runs(int(match[1])):
+        for path in place.glob(f"{PREFIX}*"):
+            # Before it has its lock, a directory is about to be used.
+            if path.stat().st_uid != os.getuid() or not (path / LOCK).exists():
+                continue
+            lock = try_lock(path / LOCK)
+            if lock is not None:
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+                os.close(lock)

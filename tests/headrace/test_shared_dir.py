@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,12 +28,17 @@ def test_without_memory_or_room_in_it_the_data_directory_serves(tmp_path: Path) 
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    left = tmp_path / f"{PREFIX}{gone.pid}-x"
-    others = [tmp_path / f"{PREFIX}{os.getpid()}-x", tmp_path / "headrace-x", tmp_path / f"{PREFIX}x-y"]
-    for directory in (left, *others):
+    code = (
+        "import os, pathlib, sys; from headrace.shared_dir import shared_dir; place = pathlib.Path(sys.argv[1])\n"
+        "with shared_dir(place / 'data', memory=place, free_bytes_min=1) as path: print(path); os._exit(9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    left = Path(ended.stdout.strip())
+    assert left.is_dir(), ended.stderr
+    others = [tmp_path / f"{PREFIX}about-to-be-used", tmp_path / "headrace-x"]
+    for directory in others:
         directory.mkdir()
-    with shared_dir(tmp_path / "data", memory=tmp_path, free_bytes_min=1):
+    with shared_dir(tmp_path / "data", memory=tmp_path, free_bytes_min=1) as used:
         assert not left.exists()
-        assert all(other.is_dir() for other in others)
+        with shared_dir(tmp_path / "data", memory=tmp_path, free_bytes_min=1):
+            assert all(directory.is_dir() for directory in (used, *others))
