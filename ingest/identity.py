@@ -8,6 +8,8 @@ from ingest.signature import SignedRequest
 
 ID_CHARS_MAX = 256  # it becomes a Kafka key, a row of `seen` and a header of every call
 
+REPLACEMENT = "\ufffd"  # what stands for bytes or escapes that are no character
+
 
 class MalformedEvent(ValueError):
     """A field that the event needs is missing or of the wrong kind. The text names the field, never its value."""
@@ -82,4 +84,6 @@ def require_text(value: object, what: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise MalformedEvent(f"{what} is not valid Unicode") from error
+    if REPLACEMENT in value:  # two ids could have become one
+        raise MalformedEvent(f"{what} has what could not be read")
     return value

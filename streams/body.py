@@ -86,8 +86,8 @@ def inflate(body: bytes, content_encoding: str, *, body_bytes_max: int) -> bytes
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise UnsupportedBody("the content encoding is not supported: use gzip, deflate or none")
-    # 47: zlib or gzip framing by its own header. "deflate" is zlib framing, and some send it bare (RFC 9110, 8.4.1.2).
-    inflater = zlib.decompressobj(wbits=-15 if encoding == "deflate" and not _framed(body) else 47)
+    # 47: zlib or gzip framing by its own header. "deflate" is zlib framing (RFC 9110, 8.4.1.2).
+    inflater = zlib.decompressobj(wbits=47)
     try:
         output = inflater.decompress(body, body_bytes_max + 1)
     except zlib.error as error:
@@ -97,12 +97,6 @@ def inflate(body: bytes, content_encoding: str, *, body_bytes_max: int) -> bytes
     if not inflater.eof or inflater.unused_data:
         raise MalformedBody("the compressed body is cut short or has a tail")
     return output
-
-
-def _framed(body: bytes) -> bool:
-    """Return whether it begins as gzip (RFC 1952) or zlib (RFC 1950) does, as bare deflate never does."""
-    head = int.from_bytes(body[:2])
-    return head == 0x1F8B or (head >> 8 & 0x0F == 8 and head % 31 == 0)
 
 
 def _decode(body: bytes, charset: str) -> str:

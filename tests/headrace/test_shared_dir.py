@@ -6,7 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from headrace.shared_dir import PREFIX, shared_dir
+import pytest
+
+from headrace.shared_dir import PREFIX, cleared_at_logout, shared_dir
+
+
+@pytest.fixture(autouse=True)
+def _kept_at_logout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user whose files nobody removes, whoever runs the tests."""
+    monkeypatch.setattr("headrace.shared_dir.cleared_at_logout", lambda uid: False)
 
 
 def test_it_is_in_memory_and_its_owners_alone_and_gone_afterwards(tmp_path: Path) -> None:
@@ -42,3 +50,17 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
         assert not left.exists()
         with shared_dir(tmp_path / "data", memory=tmp_path, free_bytes_min=1):
             assert all(directory.is_dir() for directory in (used, *others))
+
+
+@pytest.mark.parametrize(
+    ("uid", "cleared"), [(0, False), (999, False), (1000, True), (61183, True), (61184, False), (65520, True)]
+)
+def test_what_a_logout_would_remove_is_not_in_memory(tmp_path: Path, uid: int, cleared: bool) -> None:
+    assert cleared_at_logout(uid, logind=tmp_path) is cleared
+    assert cleared_at_logout(uid, logind=tmp_path / "absent") is False
+
+
+def test_of_a_user_who_logs_out_it_is_in_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.shared_dir.cleared_at_logout", lambda uid: True)
+    with shared_dir(tmp_path / "data", memory=tmp_path, free_bytes_min=1) as path:
+        assert path.parent == tmp_path / "data"
