@@ -13,6 +13,16 @@ REQUEST_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 1
 UNKNOWN_SOURCE = ""
 # The objective: a valid post is answered 200 within this time.
 IN_TIME_S = 0.2
+# The outcomes that alerts look at: each source has them from the start, at 0.
+ANNOUNCED = (
+    "accepted",
+    "malformed",
+    "unsupported_media_type",
+    "invalid_signature",
+    "too_large",
+    "unavailable",
+    "overloaded",
+)
 # What could be accepted, and what could not for no fault of its sender. A process that is full cannot look at the
 # signature: what it turns away counts as valid, since an overload turns away the valid ones too.
 _KEPT = frozenset({"accepted", "handshake"})
@@ -55,7 +65,7 @@ class AnswerMetrics:
             self.request_s.labels(source)
             self.valid_posts.labels(source)
             self.valid_posts_in_time.labels(source)
-            for outcome in ("accepted", "malformed", "invalid_signature", "too_large", "unavailable", "overloaded"):
+            for outcome in ANNOUNCED:
                 self.requests.labels(source, outcome)
 
     def of(self, source: str, outcome: str) -> Callable[[float], None]:

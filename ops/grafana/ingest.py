@@ -122,7 +122,7 @@ POSTS = Row(
             Query(f"sum by (outcome) (rate({REQUESTS}{{{SOURCE}, {REFUSED}}}{WINDOW}))", "{{outcome}}"),
             unit="reqps",
             stacked=True,
-            links=[to_runbook("HeadraceSignaturesRefused")],
+            links=[to_runbook("HeadraceSignaturesRefused"), to_runbook("HeadraceEventsRefused")],
             nothing="nothing refused",
         ),
         lines(
