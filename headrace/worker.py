@@ -34,11 +34,11 @@ from headrace.topics import ensure_topics, topic_specs
 from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog, find_stalled
 from headrace.worker_reload import ReloadRefused, require_takeable
-from streams.app import FanOutApp
 from streams.cancellations import Cancellations
 from streams.closing import close_within
 from streams.depths import queue_groups
 from streams.event import OWN_TYPES
+from streams.fan_out_member import FanOutMember
 from streams.fold import following_fold
 from streams.herald import Herald
 from streams.kafka import KafkaUnavailable, records_waiting, wait_for_kafka
@@ -98,7 +98,7 @@ class Worker:
         self.pauses = Pauses()
         self.cancellations = Cancellations()
         self.queues: DestinationQueues | None = None
-        self.fan_out: FanOutApp | None = None
+        self.fan_out: FanOutMember | None = None
         self.retries: Retries | None = None
         self.exporter = DepthExporter(
             kafka=self.kafka,
@@ -254,8 +254,8 @@ class Worker:
         )
         return Surroundings(shared, self.settings, self.connector_metrics, self._watch)
 
-    def _new_fan_out(self) -> FanOutApp:
-        return FanOutApp(
+    def _new_fan_out(self) -> FanOutMember:
+        return FanOutMember(
             self.kafka,
             self.names,
             self.table.dedup_ttl_s,
@@ -387,7 +387,7 @@ class Worker:
         return {part: (due and fresh, progress) for part, (due, progress) in states.items()}
 
 
-async def _raising(fan_out: FanOutApp) -> None:
+async def _raising(fan_out: FanOutMember) -> None:
     raise PartFailed("fan-out") from await fan_out.wait_failed()
 
 

@@ -74,7 +74,7 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Join the group and begin; failures show in ``failed``.
+        """Join the group and begin; failures show in ``failed``, that of the start too.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -83,6 +83,15 @@ class DestinationQueue(ConsumerRebalanceListener):  # type: ignore[misc]  # aiok
         self._consumer = self._shared.kafka.consumer(
             group_id=self.group, rebalance_timeout_ms=int(1000 * (drain_s + SESSION_TIMEOUT_S))
         )
+        try:
+            await self._join()
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._fail(error)  # a reload goes on with the old table, whose queue is gone already
+            await close_within(COMMIT_TIMEOUT_S, self._consumer.stop())
+            raise
+
+    async def _join(self) -> None:
         await self._consumer.start()
         self._membership = Membership(self._consumer, on_beat=self.wake, monotonic_s=self._shared.monotonic_s)
         self._membership.watch()

@@ -1,6 +1,6 @@
 """Taking records of the events topics: so many at once, acknowledged and committed in order, given back in time.
 
-Without Faust, so that it can be tested without; `streams.app` calls it when Faust assigns, revokes and hands out.
+Without Faust, so that it can be tested without; `streams.fan_out_member` calls it when Faust assigns, revokes and hands out.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.fan_out import Revoked, Taken
 from streams.positions import Position
+from streams.taken import Revoked, Taken
 
 IN_FLIGHT_MAX = 64  # records in work: what a kill -9 can repeat is fewer
 IN_FLIGHT_BYTES_MAX = 16 * 1024 * 1024
@@ -68,6 +68,7 @@ class Intake:
         self._bytes_in_flight = 0
         self._changed = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
+        self._opened = False  # the assignment that is under way
         self._stopping = False
         self.generation = -1  # of the assignment; negative while there is none
         self.finished = 0  # records done since the start
@@ -82,6 +83,11 @@ class Intake:
         """How many records are in work."""
         return len(self._tasks)
 
+    @property
+    def open(self) -> bool:
+        """Whether it is known where each partition of the assignment stands; without one there is nothing to know."""
+        return self._opening is None or self._opened
+
     def done(self, part: TopicPartition) -> int | None:
         """Return the first offset of the partition that is not done, ``None`` if that is not known yet."""
         position = self._positions.get(part)
@@ -90,6 +96,7 @@ class Intake:
     def assign(self, parts: Iterable[TopicPartition], generation: int) -> None:
         """Begin an assignment: find where each partition stands. Until then `take` waits."""
         self.generation = generation
+        self._opened = False
         self._opening = asyncio.create_task(self._open(list(parts), generation))
 
     async def _open(self, parts: list[TopicPartition], generation: int) -> None:
@@ -99,9 +106,13 @@ class Intake:
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("offsets_unavailable", reason=str(error) or type(error).__name__)
                 await self._sleep(RETRY_S)
+            except Exception as error:
+                self._fail(error)
+                return
             else:
                 if self.generation == generation:
                     self._positions = {part: Position(committed[part]) for part in parts}
+                    self._opened = True
                     self._wake()
                 return
 
@@ -115,7 +126,9 @@ class Intake:
         position = self._positions[part]
         if not position.follows(record.offset):
             try:
-                position.skip_to(record.offset, log_start=await self._offsets.log_start(part))
+                log_start = await self._offsets.log_start(part)
+                if self._holds(record):  # else it is the next owner's to judge
+                    position.skip_to(record.offset, log_start=log_start)
             except Exception as error:
                 self._fail(error)
                 self._stopping = True
@@ -124,13 +137,17 @@ class Intake:
             self._bytes_in_flight += size
             task = asyncio.create_task(self._carry_through(position, record))
             self._tasks.add(task)
-            task.add_done_callback(partial(self._leave, size))
+            task.add_done_callback(partial(self._leave, record, size))
 
-    def _leave(self, size: int, task: asyncio.Task[None]) -> None:
+    def _leave(self, record: Taken, size: int, task: asyncio.Task[None]) -> None:
         """Make room: of a task that `revoke` cancelled before its first step nothing else would run."""
         self._bytes_in_flight -= size
         self._tasks.discard(task)
         self._wake()
+        if task.cancelled() and record.generation == self.generation:
+            self._fail(
+                RuntimeError(f"the work on offset {record.offset} of {record.topic} ended")
+            )  # and no other begins
 
     async def _carry_through(self, position: Position, record: Taken) -> None:
         try:
@@ -164,6 +181,7 @@ class Intake:
         self._positions = {}
         self._wake()
         ending = {*self._tasks, *([self._opening] if self._opening else [])}
+        self._opening = None
         for task in ending:
             task.cancel()
         if ending:

@@ -13,7 +13,7 @@ the committed offsets afterwards. Two things go wrong in between:
 The fix stops the flow first, waits until the consumer's loop is back at its start and stays there, drops what the
 queues hold, and only then lets Faust resume and seek. The seek leaves out partitions without a commit (aiokafka's
 ``seek_to_committed``): what was handed out of them and dropped would be read again only by a new start, so that the fix
-seeks these to the beginning of the log. `streams.app` keeps the other half of the promise: it commits by
+seeks these to the beginning of the log. `streams.intake` keeps the other half of the promise: it commits by
 itself, in order, and refuses a jump that retention does not explain (`streams.positions`).
 """
 

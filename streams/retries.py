@@ -17,7 +17,6 @@ from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.carry_out import retry_delay_s
 from streams.changes import happens_within
 from streams.closing import close_within
 from streams.commit import commit_offsets
@@ -30,6 +29,7 @@ from streams.metrics import StreamsMetrics
 from streams.own_events import OwnEvents, dead_letter
 from streams.pauses import publish
 from streams.record import Record
+from streams.stay import retry_delay_s
 from streams.topics import TopicNames
 
 BUFFERED_RECORDS_MAX = 200  # of one partition

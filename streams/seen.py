@@ -1,4 +1,4 @@
-"""The rows of the table ``seen`` in RocksDB, and their way to the changelog.
+"""The rows of the table ``seen``: what they say, and how they are kept in RocksDB and the changelog.
 
 Faust opens, recovers and closes the databases; this reads and writes them. Not through ``faust.Table``, because that
 finds the partition in a weakly referenced "current event", opens the database of a partition that is no longer this
@@ -10,10 +10,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
-from streams.fan_out import Revoked
+from streams.event import Event
+from streams.taken import Revoked
 
 # The key under which Faust's RocksDB store keeps how much of the changelog a database holds.
 OFFSET_KEY = b"__faust\0offset__"
+ROW_VERSION = b"1"
+
+
+class Seen(Protocol):
+    """The table of events that are done, in rows of raw bytes, kept per partition."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """Return the row, or ``None``. Raises `Revoked` if the partition is not open."""
+
+    async def put(self, partition: int, key: bytes, row: bytes) -> None:
+        """Write the row at once, and return when its changelog has it. Raises `Revoked` as `get`."""
 
 
 class Database(Protocol):
@@ -95,3 +107,21 @@ class SeenTable:
         if database is None:
             raise Revoked
         return database
+
+
+def seen_key(event: Event) -> bytes:
+    """Return the key of the event's row: source and dedup id."""
+    return f"{event.source}\0{event.dedup_id}".encode()
+
+
+def encode_row(time_ms: int) -> bytes:
+    """Return the row of an event that is done: a version, and the event's time in Unix milliseconds."""
+    return ROW_VERSION + b" %d" % time_ms
+
+
+def decode_row(row: bytes | None) -> int | None:
+    """Return the time in a row; ``None`` for no row and for one of another version, whose event is then done again."""
+    if row is None:
+        return None
+    version, _, time_ms = row.partition(b" ")
+    return int(time_ms) if version == ROW_VERSION and time_ms.isdigit() else None

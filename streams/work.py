@@ -11,7 +11,7 @@ from prometheus_client import Histogram
 from connectors.destination import Destination, Interrupted
 from streams.assignment import Abandoned, Assignment
 from streams.cancellations import Cancelled
-from streams.carry_out import Settlement, Surroundings, carry_out
+from streams.carry_out import carry_out
 from streams.chains import Link
 from streams.changes import Changes
 from streams.consumed import Consumed
@@ -21,6 +21,7 @@ from streams.gate import Gate
 from streams.record import Record
 from streams.room import Room
 from streams.shared import Shared
+from streams.surroundings import Settlement, Surroundings
 
 ROUTE_WAIT_S = 30.0  # an ordered delivery of a route that this worker does not know yet: while a reload goes round
 

@@ -19,14 +19,15 @@ from typing import Any
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from streams.app import FanOutApp
-from streams.fan_out import FanOut, Taken
+from streams.fan_out import FanOut
+from streams.fan_out_member import FanOutMember
 from streams.group_offsets import GroupOffsets
 from streams.kafka import KafkaSettings
 from streams.metrics import StreamsMetrics
 from streams.routing import RouteSettings, compile_routes
 from streams.seen import SeenTable
 from streams.sending import Sender
+from streams.taken import Taken
 from streams.topics import TopicNames
 from tests.integration import stock_faust
 
@@ -66,7 +67,7 @@ async def run(options: dict[str, Any]) -> int:
     if options.get("kill_at"):
         kill_after(*POINTS[options["kill_at"]], options["kill_times"])
     routes = compile_routes([RouteSettings.model_validate(route) for route in options["routes"]])
-    app = FanOutApp(
+    app = FanOutMember(
         KafkaSettings(options["bootstrap"], topic_prefix=options["prefix"]),
         TopicNames(options["prefix"]),
         dict.fromkeys(options["sources"], 7 * 86400),

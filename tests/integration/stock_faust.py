@@ -11,8 +11,9 @@ from typing import Any
 
 import faust
 
-from streams import app as product
-from streams.fan_out import FanOut, Taken
+from streams import fan_out_member as product
+from streams.fan_out import FanOut
+from streams.taken import Taken
 
 
 def take_out_the_recovery_fix() -> None:
@@ -53,4 +54,4 @@ def take_out_all(*, pause_s: float) -> None:
 
     faust.App.topic = acking_topic  # type: ignore[method-assign]
     FanOut.__init__ = remembered  # type: ignore[method-assign]
-    product.FanOutApp._take_all = take_all  # type: ignore[method-assign]
+    product.FanOutMember._take_all = take_all  # type: ignore[method-assign]

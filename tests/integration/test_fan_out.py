@@ -13,10 +13,11 @@ import pytest
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from streams.app import DataDirInUse, FanOutApp
+from streams.data_dir import DataDirInUse
 from streams.dead_letter import DeadLetter
 from streams.delivery import Delivery
 from streams.event import dedup_id
+from streams.fan_out_member import FanOutMember
 from streams.kafka import SESSION_TIMEOUT_S
 from streams.metrics import StreamsMetrics
 from streams.record import Record
@@ -155,7 +156,7 @@ async def test_a_partition_without_a_commit_is_read_from_its_start_after_a_rebal
     """What was handed out before the tables were recovered is dropped then, so it must be read again."""
     async with FanOutScenario(kafka, tmp_path, partitions=1) as scenario:
         metrics = StreamsMetrics(CollectorRegistry())
-        app = FanOutApp(scenario.settings, scenario.names, {"s": 60}, Routes, tmp_path / "d", metrics, partitions=1)
+        app = FanOutMember(scenario.settings, scenario.names, {"s": 60}, Routes, tmp_path / "d", metrics, partitions=1)
         await app.start()
         try:
             await eventually(lambda: app.ready, 60)
@@ -174,7 +175,7 @@ async def test_a_partition_without_a_commit_is_read_from_its_start_after_a_rebal
 async def test_one_data_directory_is_one_worker(kafka: KafkaForTests, tmp_path: Path) -> None:
     async with FanOutScenario(kafka, tmp_path) as scenario:
         apps = [
-            FanOutApp(
+            FanOutMember(
                 scenario.settings,
                 scenario.names,
                 {"s": 60},

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from connectors.attempt import Attempt
 from connectors.errors import CredentialsRefused, PermanentError, RateLimited, TransientError
 from streams.cancellations import Cancellation, Cancellations, Cancelled
-from streams.carry_out import Surroundings, carry_out, retry_delay_s
+from streams.carry_out import carry_out
 from streams.consumed import Consumed
 from streams.dead_letter import LETTER_HEADER, DeadLetter
 from streams.delivery import Delivery
@@ -26,6 +26,8 @@ from streams.record import Record
 from streams.retries import next_hop
 from streams.routing import RouteSettings, compile_routes
 from streams.shadow import Shadow
+from streams.stay import retry_delay_s
+from streams.surroundings import Surroundings
 from streams.topics import TopicNames
 
 NAMES = TopicNames()

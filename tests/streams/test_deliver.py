@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
 
@@ -87,12 +87,15 @@ class Consumer:
         self.commits_go.set()
         self.commit_error: Exception | None = None
         self.commits_ended = 0
+        self.start_error: Exception | None = None
+        self.stopped = False
 
     async def start(self) -> None:
-        pass
+        if self.start_error is not None:
+            raise self.start_error
 
     async def stop(self) -> None:
-        pass
+        self.stopped = True
 
     async def topics(self) -> set[str]:
         return {PART.topic}
@@ -470,3 +473,13 @@ async def test_a_drain_leaves_behind_what_does_not_end(monkeypatch: pytest.Monke
     assert not bed.consumer.committed
     assert not bed.queue.failed.done()
     await bed.end()
+
+
+async def test_a_queue_that_cannot_start_says_so_and_leaves_no_consumer() -> None:
+    """A reload that is refused goes on with the old table, whose queue is gone already: the worker must end."""
+    bed = Bed()
+    bed.consumer.start_error = KafkaConnectionError("away")
+    with pytest.raises(KafkaConnectionError):
+        await bed.queue.start()
+    assert bed.queue.failed.exception() is bed.consumer.start_error
+    assert bed.consumer.stopped

@@ -15,22 +15,12 @@ from prometheus_client import CollectorRegistry
 from streams.dead_letter import LETTER_HEADER, DeadLetter
 from streams.delivery import Delivery, delivery_id
 from streams.event import Event
-from streams.fan_out import (
-    DUPLICATE,
-    FANNED_OUT,
-    UNREADABLE,
-    UNROUTED,
-    FanOut,
-    Revoked,
-    Taken,
-    Unpublished,
-    decode_row,
-    encode_row,
-    seen_key,
-)
+from streams.fan_out import DUPLICATE, FANNED_OUT, UNREADABLE, UNROUTED, FanOut, Unpublished
 from streams.metrics import StreamsMetrics
 from streams.record import Record
 from streams.routing import Routes, RouteSettings, compile_routes
+from streams.seen import decode_row, encode_row, seen_key
+from streams.taken import Revoked, Taken
 from streams.topics import TopicNames
 
 NAMES = TopicNames()

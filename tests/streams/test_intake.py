@@ -11,9 +11,9 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.fan_out import Revoked, Taken
 from streams.intake import Intake
 from streams.positions import Position, RecordsSkipped
+from streams.taken import Revoked, Taken
 
 PART = TopicPartition("events.s", 0)
 
@@ -263,3 +263,48 @@ def test_whatever_is_read_in_whatever_order_it_ends_the_prefix_has_no_hole(
         assert set(range(committed, position.done)) <= finished
         assert position.done not in finished
     assert position.done == committed + len(taken)
+
+
+async def test_an_error_that_nobody_expects_ends_fan_out_before_it_takes_anything() -> None:
+    class Broken(Broker):
+        async def committed(self, parts: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+            raise RuntimeError("the consumer is gone")
+
+    bench = Bench(Broken())
+    await settle()
+    assert isinstance(bench.failures[0], RuntimeError)
+    assert not bench.intake.open
+
+
+async def test_it_is_not_open_until_it_knows_where_to_begin() -> None:
+    bench = Bench()
+    bench.broker.away = 3
+    assert not bench.intake.open
+    for _ in range(10):
+        await settle()
+    assert bench.intake.open
+    await bench.intake.revoke()
+    bench.intake.assign([PART], 2)
+    assert not bench.intake.open
+
+
+async def test_work_that_is_cancelled_while_its_partition_is_still_here_ends_fan_out() -> None:
+    """Nobody else would take the record, and nothing after it could be committed."""
+    bench = Bench()
+    await bench.take(0)
+    bench.working[0].cancel()  # as an acknowledgement that somebody else gave up
+    await settle()
+    assert bench.failures
+    assert await bench.committed() is None
+
+
+async def test_a_jump_is_not_judged_when_the_partition_went_meanwhile() -> None:
+    class Slow(Broker):
+        async def log_start(self, part: TopicPartition) -> int:
+            await bench.intake.revoke()
+            return 0
+
+    bench = Bench(Slow())
+    await bench.take(0, 7)
+    assert not bench.failures
+    assert 7 not in bench.working

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from streams.fan_out import Revoked
 from streams.seen import OFFSET_KEY, SeenTable
+from streams.taken import Revoked
 
 
 class Changelog:
