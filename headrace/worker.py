@@ -110,6 +110,7 @@ class Worker:
         )
         self._started = asyncio.Event()
         self._reload_asked = False
+        self._reloads: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._reloading = asyncio.Lock()
@@ -298,9 +299,11 @@ class Worker:
             return  # the one that waits will read what is there now
         self._reload_asked = True
         task = asyncio.create_task(self._reload(), name="reload")
+        self._reloads.add(task)  # the loop alone would not keep it
         task.add_done_callback(self._reloaded)
 
     def _reloaded(self, task: asyncio.Task[None]) -> None:
+        self._reloads.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fail(error)

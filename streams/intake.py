@@ -1,6 +1,7 @@
 """Taking records of the events topics: so many at once, acknowledged and committed in order, given back in time.
 
-Without Faust, so that it can be tested without; `streams.fan_out_member` calls it when Faust assigns, revokes and hands out.
+Without Faust, so that it can be tested without; `streams.fan_out_member` calls it when Faust assigns, revokes and
+hands out.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Intake:
         self._changed = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
         self._opened = False  # the assignment that is under way
+        self._committing: asyncio.Timeout | None = None  # the commit that is under way
         self._stopping = False
         self.generation = -1  # of the assignment; negative while there is none
         self.finished = 0  # records done since the start
@@ -179,6 +181,7 @@ class Intake:
         """End the assignment: whatever is still in work writes and acknowledges nothing more."""
         self.generation = -1
         self._positions = {}
+        self._give_up_commit()
         self._wake()
         ending = {*self._tasks, *([self._opening] if self._opening else [])}
         self._opening = None
@@ -188,18 +191,33 @@ class Intake:
             await asyncio.wait(ending, timeout=CANCELLED_S_MAX)
 
     async def commit(self) -> None:
-        """Commit how far each partition is done, where that has changed; what fails is tried again by the next call."""
+        """Commit how far each partition is done, where that has changed; what fails is tried again by the next call.
+
+        A commit that is still under way is given up: it says less. So does the end of the assignment: aiokafka would
+        send it again under the next generation, over the head of whoever owns the partitions by then.
+        """
+        self._give_up_commit()
         moved = {part: position for part, position in self._positions.items() if position.done > position.committed}
         offsets = {part: position.done for part, position in moved.items()}
         if not offsets:
             return
+        committing = self._committing = asyncio.timeout(None)
         try:
-            await self._offsets.commit(offsets, self.generation)
+            async with committing:
+                await self._offsets.commit(offsets, self.generation)
         except (KafkaError, TimeoutError, OSError) as error:
             log.warning("commit_failed", reason=str(error) or type(error).__name__)
             return
+        finally:
+            if self._committing is committing:
+                self._committing = None
         for part, position in moved.items():
             position.committed = offsets[part]
+
+    def _give_up_commit(self) -> None:
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.reschedule(asyncio.get_running_loop().time())
 
     def _holds(self, record: Taken) -> bool:
         return record.generation == self.generation and not self._stopping

@@ -11,7 +11,6 @@ skips nothing. What is later than that was missed, and ``catch_up`` says what be
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import socket
@@ -22,6 +21,7 @@ from itertools import islice, takewhile
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.changes import happens_within
 from streams.event import SCHEDULES_SOURCE
 from streams.marks import AHEAD_MS_MAX, Mark, Marks
 from streams.metrics import ScheduleMetrics
@@ -75,18 +75,21 @@ class Timetable:
         self._next: dict[str, tuple[Schedule, int, int | None]] = {}  # schedule, mark, the due time after it
         self._written_anew_ms: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self._failure: Exception | None = None
         marks.on_change = self._changed.set
 
     async def run(self) -> None:
-        """Fire what is due, for ever; cancelled, it gives up what is not acknowledged yet."""
+        """Fire what is due, for ever; cancelled, it gives up what is not acknowledged yet.
+
+        Raises:
+            Whatever firing raised that is no `KafkaError`: begun again at once, and again, nobody would see it.
+        """
         try:
-            while True:
+            while self._failure is None:
                 self._changed.clear()
-                wait_s = self.turn()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
+                await happens_within(self._changed, self.turn())
                 await asyncio.sleep(LOOK_S_MIN)  # many marks in a moment are one look
+            raise self._failure
         finally:
             for task in self._busy.values():
                 task.cancel()
@@ -147,6 +150,8 @@ class Timetable:
             except KafkaError as error:
                 log.warning("schedule_unsent", schedule=schedule.name, reason=str(error) or type(error).__name__)
                 await self._sleep(RETRY_S)  # it is still due: the next look begins it again
+            except Exception as error:
+                self._failure = error
             finally:
                 self._busy.pop(schedule.name, None)
                 self._changed.set()

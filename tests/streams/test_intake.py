@@ -308,3 +308,50 @@ async def test_a_jump_is_not_judged_when_the_partition_went_meanwhile() -> None:
     await bench.take(0, 7)
     assert not bench.failures
     assert 7 not in bench.working
+
+
+class Putting(Broker):
+    """A broker that puts commits off until it is told to take them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes = asyncio.Event()
+        self.given_up = 0
+
+    async def commit(self, offsets: Mapping[TopicPartition, int], generation: int) -> None:
+        try:
+            await self.takes.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        await super().commit(offsets, generation)
+
+
+async def test_a_commit_under_way_is_given_up_when_the_partitions_go() -> None:
+    broker = Putting()
+    bench = Bench(broker)
+    await bench.take(0)
+    await bench.end(0)
+    committing = asyncio.create_task(bench.intake.commit())
+    await settle()
+    await bench.intake.revoke()
+    await committing
+    broker.takes.set()
+    await settle()
+    assert (broker.given_up, broker.commits) == (1, [])
+
+
+async def test_an_older_commit_does_not_overtake_the_last_one() -> None:
+    broker = Putting()
+    bench = Bench(broker)
+    await bench.take(0, 1)
+    await bench.end(0)
+    older = asyncio.create_task(bench.intake.commit())
+    await settle()
+    await bench.end(1)
+    draining = asyncio.create_task(bench.intake.drain(timeout_s=1))
+    await settle()
+    broker.takes.set()
+    await asyncio.gather(older, draining)
+    assert (broker.given_up, broker.commits) == (1, [2])
+    assert await bench.committed() == 2

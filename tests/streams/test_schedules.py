@@ -303,3 +303,14 @@ def test_a_mark_survives_its_record() -> None:
 
 def _due(event: Event) -> int:
     return round(datetime.fromisoformat(event.headers["headrace-due"]).timestamp() * 1000)
+
+
+async def test_a_defect_in_firing_ends_the_worker_rather_than_being_tried_again_for_ever_unseen() -> None:
+    class Defect(Log):
+        async def send(self, record: Record) -> None:
+            raise ValueError("not a record")
+
+    bed = Bed(schedules("* * * * * *"), Defect())
+    async with asyncio.timeout(10):
+        with pytest.raises(ValueError, match="not a record"):
+            await bed.start().run()
