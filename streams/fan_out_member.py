@@ -132,6 +132,7 @@ class FanOutMember:
 
     async def stop(self) -> None:
         """Stop taking, finish what is in flight within the bound, commit, leave the group, close; also half started."""
+        self._stopping = True
         try:
             if self._app is not None:
                 self._intake.stop_taking()
@@ -139,7 +140,6 @@ class FanOutMember:
                 await self._intake.revoke()
                 await close_within(STOP_S_MAX, self._app.stop())
             if self._commits is not None:
-                self._stopping = True
                 self._commits.cancel()
                 await asyncio.wait([self._commits])
             if self._producer is not None:

@@ -73,6 +73,9 @@ class Gate:
             Abandoned: the record is no longer this worker's; nothing was published.
         """
         await self.owned(assignment)
+        await self._publish(record)
+
+    async def _publish(self, record: Record) -> None:
         self.publishing += 1
         try:
             await publish(self._shared.producer, record)
@@ -86,7 +89,7 @@ class Gate:
                 return
             log.error("destination_paused", destination=self._destination, reason=reason)
             pause = Pause(self._destination, reason, format_time(int(self._shared.now_s() * 1000)))
-            await publish(self._shared.producer, pause.to_record(self._shared.names.pauses))
+            await self._publish(pause.to_record(self._shared.names.pauses))
             while self.version == version:
                 await self._changes.wait(0.05)
             # Workers that are refused at the same moment all write: the one whose record is the first tells it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -143,6 +144,16 @@ Act = Callable[[], Any]
 
 async def hang() -> None:
     await asyncio.Event().wait()
+
+
+async def hang_on(over: asyncio.Event, *, cancellations: int) -> None:
+    """Take no notice of being cancelled so many times."""
+    for _ in range(cancellations + 1):
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            continue
+        return
 
 
 class Bed:
@@ -299,15 +310,8 @@ async def test_a_slot_that_is_never_given_back_is_a_stall() -> None:
 
 
 async def test_a_call_that_does_not_end_in_its_time_is_a_stall() -> None:
-    async def hang_on() -> None:
-        while not over.is_set():
-            try:
-                await over.wait()
-            except asyncio.CancelledError:
-                continue
-
     over = asyncio.Event()
-    bed = await Bed(hang_on, timeout_s=1).begin()
+    bed = await Bed(partial(hang_on, over, cancellations=1), timeout_s=1).begin()
     bed.put(0)
     await eventually(lambda: bed.calls == 1)
     assert await bed.stalled(after_s=600) == PART.topic
@@ -455,15 +459,8 @@ async def test_a_drain_leaves_behind_what_does_not_end(monkeypatch: pytest.Monke
     monkeypatch.setattr("streams.assignment.CANCELLED_S_MAX", 0.1)
     assert CANCELLED_S_MAX > 0
 
-    async def hang_on() -> None:
-        while not over.is_set():
-            try:
-                await over.wait()
-            except asyncio.CancelledError:
-                continue
-
     over = asyncio.Event()
-    bed = await Bed(hang_on, timeout_s=0.1).begin()
+    bed = await Bed(partial(hang_on, over, cancellations=2), timeout_s=0.1).begin()
     bed.put(0)
     await eventually(lambda: bed.calls == 1)
     bed.consumer._coordinator.generation = 2  # lost: nothing to wait for
