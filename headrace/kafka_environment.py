@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headrace.regular_file import open_regular
 from headrace.secrets import SecretError, read_secret
 from streams.security import Security
 
@@ -157,7 +158,7 @@ class KafkaEnvironment:
 
     def _readable(self, name: str) -> bool:
         try:
-            with Path(self._get(name)).open("rb") as file:
+            with open_regular(Path(self._get(name))) as file:
                 file.read(1)
         except OSError as error:
             self.mistakes.append(f"the file that {name} names cannot be read: {self._get(name)}: {error.strerror}")

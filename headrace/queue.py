@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from headrace.context import Settings
 from headrace.pausing import check_destination
+from streams.acknowledged import publish_each
 from streams.cancellations import Cancellation, Cancellations
 from streams.event import format_time
 from streams.kafka import producing, read_topic
-from streams.pauses import Pause, publish, read_pauses
+from streams.pauses import Pause, read_pauses
 from streams.waiting import Waiting, WaitingSelection, read_waiting
 
 
@@ -46,14 +47,17 @@ async def list_waiting(settings: Settings, destination: str, selection: WaitingS
 
 
 async def cancel(settings: Settings, chosen: Iterable[Waiting], reason: str) -> AsyncIterator[str]:
-    """Cancel deliveries; yields each id when that is acknowledged."""
+    """Cancel deliveries; yields each id when that is acknowledged.
+
+    Raises:
+        KafkaUnavailable: the broker does not acknowledge one: it and some hundred after it may be cancelled.
+    """
     kafka, names = settings.kafka(), settings.topic_names
+    since = format_time(int(time.time() * 1000))
+    cancellations = (Cancellation(one.delivery.id, one.delivery.replay, reason, since) for one in chosen)
     async with producing(kafka) as producer:
-        for waiting in chosen:
-            since = format_time(int(time.time() * 1000))
-            cancellation = Cancellation(waiting.delivery.id, waiting.delivery.replay, reason, since)
-            await publish(producer, cancellation.to_record(names.cancellations))
-            yield waiting.delivery.id
+        async for record in publish_each(producer, (one.to_record(names.cancellations) for one in cancellations)):
+            yield record.key.decode()
 
 
 def describe_waiting(waiting: Waiting, waits: Waits) -> dict[str, object]:

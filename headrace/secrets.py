@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from headrace.regular_file import open_regular
+
 SECRETS_FILE = "secrets.env"
 SECRET_BYTES_MAX = 64 * 1024  # a private key fits; a wrong path to something large does not
 
@@ -22,7 +24,7 @@ def read_secret(name: str, environ: Mapping[str, str]) -> str | None:
     An empty value counts as missing. One newline at the end of the file is not part of the secret.
 
     Raises:
-        SecretError: the file cannot be read, is empty, or is not UTF-8.
+        SecretError: the file cannot be read, is not a regular file, is empty, or is not UTF-8.
     """
     value = environ.get(name)
     if value:
@@ -52,7 +54,8 @@ def read_secrets_file(data_dir: Path) -> dict[str, str]:
     """
     path = data_dir / SECRETS_FILE
     try:
-        lines = path.read_text().splitlines()
+        with open_regular(path) as file:
+            lines = file.read().decode().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +66,7 @@ def read_secrets_file(data_dir: Path) -> dict[str, str]:
 
 def _read_file(name: str, path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(SECRET_BYTES_MAX + 1)
         text = raw.decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,33 @@ def test_a_secret_file_that_is_missing_is_an_error_and_not_a_missing_secret(tmp_
     (tmp_path / "secrets.env").mkdir()
     with pytest.raises(SecretError, match="cannot be read"):
         Settings(data_dir=tmp_path, environ={}).secret("A")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "a pipe, which can be read but once"),
+        (os.mkdir, "a directory"),
+        (lambda path: os.symlink("/dev/zero", path), "a device"),
+        (lambda path: os.symlink("/dev/tty", path), "a device"),
+    ],
+)
+def test_a_secret_file_that_is_no_regular_file_is_refused_and_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    path = tmp_path / "a"
+    make(path)
+    expected = f"the file that A_FILE names cannot be read: {path}: it must be a regular file, and is {said}"
+    with pytest.raises(SecretError) as caught:
+        read_secret("A", {"A_FILE": str(path)})
+    assert str(caught.value) == expected
+    environ = {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CA_FILE": str(path)}
+    assert expected.replace("A_FILE", "KAFKA_SSL_CA_FILE") in Settings(environ=environ).kafka_mistakes()
+
+
+def test_a_secret_file_may_be_a_link_to_a_link_as_kubernetes_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "..2026").mkdir()
+    (tmp_path / "..2026" / "a").write_text("the secret\n")
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "a").symlink_to("..data/a")
+    assert read_secret("A", {"A_FILE": str(tmp_path / "a")}) == "the secret"
