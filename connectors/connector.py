@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from connectors.dialect import Dialect
+from connectors.errors import PermanentError
 from connectors.parameters import ParameterMistake, check_parameters, parameters_model, read_parameters, url_paths
+from connectors.rules import Given, Rule
 from connectors.settings import CircuitSettings, DestinationSettings, EnvName, Rate, RetrySettings, rate_per_s
 
 if TYPE_CHECKING:  # httpx takes a tenth of a second to import, and checking a routing table needs none of it
@@ -99,6 +101,7 @@ class Action:
 
     name: str
     call: Callable[..., Awaitable[str | None]]
+    rules: tuple[Rule, ...] = ()
 
     @property
     def doc(self) -> str:
@@ -115,17 +118,28 @@ class Action:
         """The parameters that are a URL's path."""
         return url_paths(self.call)
 
-    def check(self, mapping: Mapping[str, object]) -> list[ParameterMistake]:
-        """Return every mistake in a route's ``with`` as written; expressions pass."""
-        return check_parameters(self.parameters, mapping, self.url_paths)
+    def check(self, mapping: Mapping[str, object], settings: object = None) -> list[ParameterMistake]:
+        """Return every mistake in a route's ``with`` as written; expressions pass.
 
-    def read(self, rendered: Mapping[str, object]) -> dict[str, Any]:
-        """Return the arguments of a call out of a rendered mapping.
+        ``settings`` are those of the destination, ``None`` if they are not valid.
+        """
+        found = check_parameters(self.parameters, mapping, self.url_paths)
+        if any(name not in self.parameters.model_fields for name in mapping):
+            return found  # misspelt, it is what a rule misses
+        given = Given(mapping, written=True)
+        return [*found, *(ParameterMistake((), said) for rule in self.rules if (said := rule(given, settings)))]
+
+    def read(self, rendered: Mapping[str, object], settings: object = None) -> dict[str, Any]:
+        """Return the arguments of a call out of a rendered mapping; ``settings`` are the destination's, if known.
 
         Raises:
             PermanentError: they do not fit the action.
         """
-        return read_parameters(self.parameters, rendered)
+        arguments = read_parameters(self.parameters, rendered)
+        for rule in self.rules:
+            if said := rule(Given(arguments), settings):
+                raise PermanentError(f"the rendered parameters do not fit the action: {said}")
+        return arguments
 
 
 class Connector:
@@ -156,6 +170,14 @@ class Connector:
 
     def action(self, function: ActionFunction) -> ActionFunction:
         """Declare ``async def name(call, *, parameters…) -> str | None`` an action of this connector."""
-        name = function.__name__
-        self.actions[name] = Action(name, function)
-        return function
+        return self.action_with()(function)
+
+    def action_with(self, *rules: Rule) -> Callable[[ActionFunction], ActionFunction]:
+        """Declare an action as `action` does, whose parameters keep ``rules``: it need not check them itself."""
+
+        def declare(function: ActionFunction) -> ActionFunction:
+            name = function.__name__
+            self.actions[name] = Action(name, function, rules)
+            return function
+
+        return declare

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.endpoint import Scalar
 from connectors.errors import PermanentError
+from connectors.rules import Given, exactly_one
 
 _FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 _ContentType = Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?$")]
@@ -27,6 +28,14 @@ class File(BaseModel):
     content: str | None = Field(None, repr=False)
     content_base64: str | None = Field(None, repr=False)
     content_type: _ContentType = "application/octet-stream"
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Self:
+        # As if written, since that is checked too: what only looks like an expression, `read` finds.
+        given = Given({"content": self.content, "content_base64": self.content_base64}, written=True)
+        if said := exactly_one("content", "content_base64")(given, None):
+            raise ValueError(said)
+        return self
 
     def read(self) -> bytes:
         """Return the content.

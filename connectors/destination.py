@@ -203,7 +203,7 @@ class Destination:
         chosen = self._connector.actions.get(action)
         if chosen is None:
             raise PermanentError(f"the connector {self._connector.name} has no action {action!r}")
-        arguments = chosen.read(parameters)
+        arguments = chosen.read(parameters, self.settings)
         round_ = _Round(self, chosen, arguments, idempotency_key, before_attempt, high=high)
         return await round_.run(in_place=in_place)
 
@@ -213,7 +213,7 @@ class Destination:
         if chosen is None:
             return f"the connector {self._connector.name} has no action {action!r}"
         try:
-            chosen.read(parameters)
+            chosen.read(parameters, self.settings)
         except PermanentError as error:
             return str(error)
         return ""

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import ErrorDetails
 
 from connectors.errors import PermanentError
+from connectors.faults import Fault, Path, faults
 
-Path = tuple[str | int, ...]
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -68,8 +67,8 @@ def read_parameters(model: type[BaseModel], rendered: Mapping[str, object]) -> d
     try:
         read = model.model_validate(dict(rendered))
     except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False, include_context=False)
-        texts = [f"{'.'.join(map(str, detail['loc']))}: {_said(detail)}" for detail in details[:5]]
+        found = faults(error.errors(include_input=False, include_url=False), model, rendered)
+        texts = [f"{'.'.join(map(str, fault.path))}: {fault.sentence}" for fault in found[:5]]
         raise PermanentError("the rendered parameters do not fit the action: " + "; ".join(texts)) from None
     return {**read.__dict__, **(read.__pydantic_extra__ or {})}
 
@@ -86,42 +85,30 @@ def check_parameters(
     try:
         model.model_validate(dict(mapping))
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        found = [_mistake(model, detail, mapping) for detail in details]
-        # A union reports one mistake a member: the first says enough.
-        first = {mistake.path: mistake for mistake in reversed(found) if mistake is not None}
-        return list(reversed(first.values()))
+        found = faults(error.errors(include_url=False), model, mapping)
+        return [_mistake(model, fault) for fault in found if not _is_expression(fault, mapping)]
     return []
 
 
-def _mistake(model: type[BaseModel], detail: ErrorDetails, mapping: Mapping[str, object]) -> ParameterMistake | None:
-    path, value = _locate(detail["loc"], mapping)
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    if detail["type"] == "missing":
+def _mistake(model: type[BaseModel], fault: Fault) -> ParameterMistake:
+    if fault.path[1:] or fault.kind == "wrong":
+        close = difflib.get_close_matches(str(fault.path[-1]), fault.known, n=1) if fault.known else []
+        return ParameterMistake(fault.path, fault.sentence, f"did you mean {close[0]!r}?" if close else None)
+    name = str(fault.path[0])
+    if fault.kind == "missing":
         return ParameterMistake((name,), f"the parameter {name!r} is missing")
-    if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name, model.model_fields, n=1)
-        known = ", ".join(model.model_fields)
-        return ParameterMistake(
-            (name,),
-            f"there is no parameter {name!r}",
-            f"did you mean {close[0]!r}?" if close else f"the parameters are: {known}",
-        )
-    if isinstance(value, str) and ("{{" in value or "{%" in value):
-        return None  # its value, and so its type, is known when it is rendered
-    return ParameterMistake(path, _said(detail))
+    close = difflib.get_close_matches(name, model.model_fields, n=1)
+    known = ", ".join(model.model_fields)
+    return ParameterMistake(
+        (name,),
+        f"there is no parameter {name!r}",
+        f"did you mean {close[0]!r}?" if close else f"the parameters are: {known}",
+    )
 
 
-def _said(detail: ErrorDetails) -> str:
-    return detail["msg"].removeprefix("Value error, ")
-
-
-def _locate(loc: tuple[int | str, ...], value: object) -> tuple[Path, object]:
-    """Follow ``loc`` as far as the mapping goes: pydantic adds names of union members that are no keys."""
-    path: list[str | int] = []
-    for key in loc:
-        known = key in value if isinstance(value, Mapping) else isinstance(value, list) and key in range(len(value))
-        if known:
-            value = value[key]  # type: ignore[index]  # it is a mapping or a list, as `known` says
-            path.append(key)
-    return tuple(path), value
+def _is_expression(fault: Fault, mapping: Mapping[str, object]) -> bool:
+    """Return whether a value, and so its type, is known when it is rendered."""
+    value: Any = mapping
+    for key in fault.path if fault.kind == "wrong" else ():
+        value = value[key]
+    return isinstance(value, str) and ("{{" in value or "{%" in value)

@@ -58,7 +58,9 @@ class DestinationSettings(BaseModel):
     connector: str
     timeout_s: Seconds = Field(10, description="Total time of one call, from connecting to the last byte.")
     concurrency: int = Field(50, ge=1, le=10_000, description="Calls in flight, per worker.")
-    rate: Rate | None = Field(None, description="Calls over all workers, such as 10/s, 100/m or 1000/h.")
+    rate: Rate | None = Field(
+        None, description="Calls over all workers, such as 10/s, 100/m or 1000/h.", examples=["10/s"]
+    )
     retry: RetrySettings = RetrySettings()
     delays_s: list[Annotated[int, Field(ge=1, le=604_800)]] = Field(
         default=[60, 120, 240, 480, 960], description="Waits between rounds of attempts; then a dead letter."

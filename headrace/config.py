@@ -123,7 +123,7 @@ def load_routing_table(path: Path, *, base_dir: Path | None = None) -> RoutingTa
     destinations = _destinations(_section(table, "destinations", findings), findings, base_dir=base_dir or path.parent)
     schedules = check_schedules(table.get("schedules"), findings)
     ingest = _ingest(table.get("ingest"), findings)
-    declared = _declared(table)
+    declared = _declared(table, destinations)
     routes, warnings = check_routes(table.get("routes"), declared, findings)
     tests = _tests(table.get("tests"), declared, routes, findings)
     destinations.update(mirror_destinations(routes))
@@ -170,7 +170,7 @@ def _check_top(table: Mapping[str, object], findings: Findings) -> None:
         findings.add(("version",), "this Headrace reads version 1 of the routing table", "write 'version: 1'")
 
 
-def _declared(table: Mapping[str, object]) -> Declared:
+def _declared(table: Mapping[str, object], settings: Mapping[str, DestinationSettings]) -> Declared:
     """Return what routes may name; a section that cannot be read allows everything, so that its mistake is one."""
     sources, destinations = (
         {} if table.get(section) is None else table[section] for section in ("sources", "destinations")
@@ -184,6 +184,7 @@ def _declared(table: Mapping[str, object]) -> Declared:
         connectors={name: _connector_name(settings) for name, settings in destinations.items()}
         if isinstance(destinations, dict)
         else None,
+        settings=settings,
     )
 
 

@@ -1,4 +1,4 @@
-"""Opening a file that somebody names in the environment, which may be anything: a pipe would be waited for, for ever."""
+"""Opening a file that somebody names in the environment: that may be anything, and a pipe would be waited for."""
 
 from __future__ import annotations
 

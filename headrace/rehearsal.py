@@ -92,7 +92,8 @@ def _render(
     try:
         rendered = as_it_came(event) if route.mirrors else route.render(scope, item)
         parameters = mask.value(rendered)
-        load_connector(table.destinations[route.destination].connector).actions[route.action].read(rendered)
+        settings = table.destinations[route.destination]
+        load_connector(settings.connector).actions[route.action].read(rendered, settings)
     except ExpressionError as error:
         reason = f"the mapping cannot be rendered: {error}"
     except PermanentError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.connector import Action
+from connectors.connector import Action, DestinationSettings
 from connectors.registry import load_connector
 from headrace.mistakes import Keys, Mistake, closest, written
 from headrace.section_checks import leaves
@@ -19,13 +19,14 @@ from streams.routing import EVERY_SOURCE, RouteSettings, mapping_names
 class Declared:
     """What the table declares, valid or not; ``None`` if it cannot be told.
 
-    ``connectors`` maps each destination to its connector, or to ``None`` if that is unknown. ``partitioned`` are the
-    sources with ``partition_by``.
+    ``connectors`` maps each destination to its connector, or to ``None`` if that is unknown, and ``settings`` those
+    that are valid to theirs. ``partitioned`` are the sources with ``partition_by``.
     """
 
     sources: list[str] | None
     partitioned: list[str]
     connectors: Mapping[str, str | None] | None
+    settings: Mapping[str, DestinationSettings]
 
 
 def check_routes(value: object, declared: Declared, findings: Findings) -> tuple[list[RouteSettings], list[Mistake]]:
@@ -74,7 +75,8 @@ def _check_route(route: Mapping[str, object], declared: Declared, keys: Keys, fi
             findings.add(place, "a key is taken as it stands: only values may hold {{ … }}")
     action = _action(route, declared, keys, findings)
     if action is not None and isinstance(mapping, dict):
-        _check_parameters(action, mapping, keys, findings)
+        settings = declared.settings.get(str(route.get("to")))
+        _check_parameters(action, mapping, settings, keys, findings)
 
 
 def _check_order(route: Mapping[str, object], declared: Declared, keys: Keys, findings: Findings) -> None:
@@ -138,10 +140,15 @@ def _action(route: Mapping[str, object], declared: Declared, keys: Keys, finding
     return actions.get(name)
 
 
-def _check_parameters(action: Action, mapping: Mapping[str, object], keys: Keys, findings: Findings) -> None:
-    for mistake in action.check(mapping):
-        message = mistake.message.replace("Input should be", "must be").replace("a valid string", "text")
-        findings.add((*keys, "with", *mistake.path), message, mistake.suggestion or "")
+def _check_parameters(
+    action: Action,
+    mapping: Mapping[str, object],
+    settings: DestinationSettings | None,
+    keys: Keys,
+    findings: Findings,
+) -> None:
+    for mistake in action.check(mapping, settings):
+        findings.add((*keys, "with", *mistake.path), mistake.message, mistake.suggestion or "")
 
 
 def _unused(declared: Declared, routes: list[RouteSettings]) -> list[Mistake]:

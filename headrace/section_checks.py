@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from headrace.document import Node
 from headrace.mistakes import Keys, Mistake, written
-from headrace.validation import ENV_NAME_MISTAKE, Findings
+from headrace.validation import ENV_NAME_MISTAKE, Findings, name_mistake
 from ingest.scheme import Scheme, load_scheme
 from ingest.settings import IngestSettings
 from ingest.sources import SourceSettings
@@ -26,9 +26,7 @@ _NAME = re.compile(NAME_PATTERN.removesuffix("$"), re.ASCII)
 def check_name(keys: Keys, name: str, findings: Findings) -> None:
     """Note a name of a source or destination that is not one."""
     if not _NAME.fullmatch(name):
-        findings.add(
-            keys, f"the name must match {NAME_PATTERN.strip('^$')}", "lower-case letters, digits and -, at most 63"
-        )
+        findings.add(keys, *name_mistake())
 
 
 def check_reserved(keys: Keys, name: str, findings: Findings) -> None:

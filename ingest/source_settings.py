@@ -57,7 +57,9 @@ class SourceSettings(BaseModel):
     allow_unsigned: Annotated[bool, Field(description="Accept what anybody posts; scheme none needs it.")] = False
     keep_headers: Annotated[list[HeaderName], Field(max_length=50, description="Headers kept with the event.")] = []
     partition_by: Annotated[str | None, Field(description="What keeps its order, such as {{ body.customer }}.")] = None
-    rate: Annotated[str | None, Field(description="The most that the source may send, such as 100/s.")] = None
+    rate: Annotated[
+        str | None, Field(description="The most that the source may send, such as 100/s.", examples=["100/s"])
+    ] = None
     public_url: Annotated[
         PublicUrl | None,
         Field(description="The whole address that the provider calls, where it is not ingest.public_url and the path."),

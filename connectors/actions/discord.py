@@ -20,7 +20,7 @@ from pydantic import Field
 from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import Dialect, Exceptional, code_at, number_at
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
+from connectors.rules import at_least_one
 from connectors.web_settings import WebSettings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ discord = Connector(
 )
 
 
-@discord.action
+@discord.action_with(at_least_one("content", "embeds"))
 async def post_message(
     call: Call,
     *,
@@ -85,8 +85,6 @@ async def post_message(
         TransientError: Discord limits the rate, is failing, or could not be reached.
         CredentialsRefused: the webhook's token is wrong, or the webhook was removed.
     """
-    if content is None and embeds is None:
-        raise PermanentError("a message needs content or embeds")
     message = {
         "content": content,
         "embeds": embeds,

@@ -30,7 +30,7 @@ from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -38,6 +38,7 @@ from connectors.connector import Call, Connector, EnvName, Extra
 from connectors.content import File
 from connectors.errors import PermanentError
 from connectors.mail import Address, Addresses, listed, message_id, split_address
+from connectors.rules import Given, at_least_one
 from connectors.smtp import MailServer, SmtpConnection
 from connectors.tls import Tls
 from connectors.web_settings import WebSettings
@@ -86,7 +87,12 @@ async def _open(settings: EmailSettings, secrets: Mapping[str, str]) -> SmtpConn
 email = Connector("email", EmailSettings, prepare=_open, extra=Extra("aiosmtplib", "email"))
 
 
-@email.action
+def _has_sender(given: Given, settings: Any) -> str:
+    known = settings is None or settings.sender is not None
+    return "" if known or given.possibly("sender") else "sender is missing, here and in the destination"
+
+
+@email.action_with(_has_sender, at_least_one("text", "html"))
 async def send(
     call: Call,
     *,
@@ -115,10 +121,7 @@ async def send(
         CredentialsRefused: the server refuses the user or the password.
     """
     who = sender or call.settings.sender
-    if who is None:
-        raise PermanentError("a mail needs a sender, of its own or of the destination")
-    if text is None and html is None:
-        raise PermanentError("a mail needs text or html")
+    assert who is not None  # noqa: S101  for mypy: `_has_sender` has checked it
     identity = message_id(call.idempotency_key, who)
     mail = EmailMessage(SMTP)
     try:

@@ -31,7 +31,7 @@ from connectors.auth import Token, TokenRequest
 from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import Dialect, Exceptional, said_at
 from connectors.endpoint import Endpoint, Scalar, read_base_url
-from connectors.errors import PermanentError
+from connectors.rules import exactly_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ google_sheets = Connector(
 )
 
 
-@google_sheets.action
+@google_sheets.action_with(exactly_one("row", "rows"))
 async def append_rows(
     call: Call,
     *,
@@ -144,8 +144,6 @@ async def append_rows(
         TransientError: Google limits the rate (429, and 403 with such a reason), is failing, or could not be reached.
         CredentialsRefused: the key is refused, or the spreadsheet is not shared with the account.
     """
-    if (row is None) == (rows is None):
-        raise PermanentError("an append needs row or rows, and not both")
     values: list[Any] = [row] if row is not None else list(rows or [])
     path = f"/v4/spreadsheets/{spreadsheet}/values/{quote(sheet, safe='')}:append"
     query: dict[str, Scalar | list[Scalar]] = {"valueInputOption": input, "insertDataOption": "INSERT_ROWS"}

@@ -31,8 +31,8 @@ from connectors.auth import Auth, FixedHeaders, basic, client_credentials
 from connectors.connector import Call, Connector, EnvName
 from connectors.content import Part, read_base64
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
-from connectors.errors import PermanentError
 from connectors.parameters import UrlPath
+from connectors.rules import at_most_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 _CREDENTIALS = ("token_env", "password_env", "api_key_env", "client_secret_env")
@@ -140,7 +140,7 @@ class HttpSettings(WebSettings):
 http = Connector("http", HttpSettings)
 
 
-@http.action
+@http.action_with(at_most_one("json", "form", "multipart", "body", "body_base64"))
 async def request(
     call: Call,
     *,
@@ -167,8 +167,6 @@ async def request(
         TransientError: 408, 409, 425, 429, 5xx, no answer in time, or no connection.
         CredentialsRefused: 401 or 403, or no OAuth token is given.
     """
-    if body is not None and body_base64 is not None:
-        raise PermanentError("only one of body and body_base64 can be sent")
     raw = None if body_base64 is None else read_base64(body_base64, "body_base64")
     await call.client.request(
         method,

@@ -31,6 +31,7 @@ from connectors.connector import Call, Connector, DestinationSettings, EnvName
 from connectors.content import read_base64
 from connectors.errors import PermanentError
 from connectors.producer import Cluster, Producer
+from connectors.rules import at_most_one
 from connectors.tls import Tls
 from connectors.web_settings import TableFile
 
@@ -85,7 +86,7 @@ async def _open(settings: KafkaSettings, secrets: Mapping[str, str]) -> Producer
 kafka = Connector("kafka", KafkaSettings, prepare=_open)
 
 
-@kafka.action
+@kafka.action_with(at_most_one("value", "value_base64"))
 async def publish(
     call: Call,
     *,
@@ -109,8 +110,6 @@ async def publish(
         TransientError: the cluster could not be reached, is failing, or has no such topic (yet).
         CredentialsRefused: the cluster refuses the user, or the user may not write to the topic.
     """
-    if value is not None and value_base64 is not None:
-        raise PermanentError("only one of value and value_base64 can be published")
     try:
         raw = None if value is None else value.encode() if isinstance(value, str) else orjson.dumps(value)
         raw = raw if value_base64 is None else read_base64(value_base64, "value_base64")

@@ -31,8 +31,8 @@ from connectors.connector import Call, Connector, EnvName
 from connectors.content import File, Part
 from connectors.dialect import Dialect, Exceptional
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
 from connectors.mail import Address, Addresses, message_id
+from connectors.rules import at_least_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 
@@ -62,7 +62,7 @@ mailgun = Connector(
 )
 
 
-@mailgun.action
+@mailgun.action_with(at_least_one("text", "html", "template"))
 async def send_mail(
     call: Call,
     *,
@@ -92,8 +92,6 @@ async def send_mail(
         TransientError: Mailgun limits the rate, is failing, or could not be reached.
         CredentialsRefused: the key is wrong, or the account has no such domain.
     """
-    if text is None and html is None and template is None:
-        raise PermanentError("a mail needs text, html or template")
     fields: dict[str, Part | list[Part] | None] = {
         "from": sender,
         "to": to if isinstance(to, str) else list(to),

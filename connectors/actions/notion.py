@@ -28,7 +28,7 @@ from pydantic import Field
 from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import Dialect, Exceptional, code_at
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
+from connectors.rules import exactly_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 API_VERSION = "2026-03-11"
@@ -66,7 +66,7 @@ notion = Connector(
 )
 
 
-@notion.action
+@notion.action_with(exactly_one("data_source_id", "page_id"))
 async def create_page(
     call: Call,
     *,
@@ -90,8 +90,6 @@ async def create_page(
         TransientError: Notion limits the rate, is failing, or could not be reached.
         CredentialsRefused: the secret is wrong, or may not insert.
     """
-    if (data_source_id is None) == (page_id is None):
-        raise PermanentError("a page needs data_source_id or page_id, and not both")
     parent = {"data_source_id": data_source_id} if data_source_id is not None else {"page_id": page_id}
     own = dict(properties or {})
     if title is not None:

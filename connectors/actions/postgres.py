@@ -37,6 +37,7 @@ from pydantic import Field
 from connectors.connector import Call, Connector, DestinationSettings, EnvName, Extra
 from connectors.database import Database, quoted, quoted_table
 from connectors.errors import PermanentError
+from connectors.rules import Given
 from connectors.tls import Tls
 from connectors.web_settings import AllowPrivate, TableFile
 
@@ -94,7 +95,15 @@ async def insert(call: Call, *, table: Table, row: Row) -> str:
     return await _write(call, _insert(table, row), row)
 
 
-@postgres.action
+def _updates_what_it_has(given: Given, settings: object) -> str:
+    row, update = given.mapping.get("row"), given.mapping.get("update")
+    if not isinstance(row, Mapping) or not isinstance(update, list):
+        return ""
+    unknown = [str(name) for name in update if name not in row and given.knows(name)]
+    return f"update names columns that row has not: {', '.join(unknown)[:200]}" if unknown else ""
+
+
+@postgres.action_with(_updates_what_it_has)
 async def upsert(
     call: Call,
     *,
@@ -117,15 +126,20 @@ async def upsert(
         CredentialsRefused: the server refuses the user, or the user may not write there.
     """
     changed = [name for name in row if name not in conflict] if update is None else update
-    if unknown := [name for name in changed if name not in row]:
-        raise PermanentError(f"update names columns that row has not: {', '.join(unknown)[:200]}")
     target = ", ".join(map(quoted, conflict))
     action = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in changed)
     on_conflict = f" ON CONFLICT ({target}) DO " + (f"UPDATE SET {action}" if action else "NOTHING")
     return await _write(call, _insert(table, row) + on_conflict, row)
 
 
-@postgres.action
+def _has_statement(given: Given, settings: Any) -> str:
+    name = given.mapping.get("statement")
+    if settings is None or not isinstance(name, str) or not given.knows(name):
+        return ""
+    return "" if name in settings.statements else f"the destination has no statement {name!r}"
+
+
+@postgres.action_with(_has_statement)
 async def execute(
     call: Call, *, statement: str, arguments: Annotated[list[Any], Field(max_length=100)] | None = None
 ) -> str:
@@ -141,11 +155,8 @@ async def execute(
         TransientError: a deadlock or a serialization failure, too many connections, or the server could not be reached.
         CredentialsRefused: the server refuses the user, or the user may not do this.
     """
-    sql = call.settings.statements.get(statement)
-    if sql is None:
-        raise PermanentError(f"the destination has no statement {statement!r}")
     database: Database = call.prepared
-    return await database.once(call.idempotency_key, sql, arguments or [])
+    return await database.once(call.idempotency_key, call.settings.statements[statement], arguments or [])
 
 
 def _insert(table: str, row: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ from connectors.content import read_base64
 from connectors.dialect import Dialect, Exceptional
 from connectors.endpoint import Endpoint
 from connectors.errors import PermanentError
+from connectors.rules import exactly_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 _KEYS = ("access_key_id", "secret_access_key_env", "session_token_env")
@@ -120,7 +121,7 @@ s3 = Connector(
 )
 
 
-@s3.action
+@s3.action_with(exactly_one("body", "body_base64", "json"))
 async def put_object(
     call: Call,
     *,
@@ -164,8 +165,6 @@ async def put_object(
 
 
 def _content(body: str | None, body_base64: str | None, json: Any) -> tuple[bytes, str]:
-    if sum(value is not None for value in (body, body_base64, json)) != 1:
-        raise PermanentError("an object needs one of body, body_base64 and json")
     try:
         if body is not None:
             return body.encode(), "text/plain; charset=utf-8"

@@ -30,8 +30,8 @@ from connectors.connector import Call, Connector, EnvName
 from connectors.content import File
 from connectors.dialect import Dialect, Exceptional
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
 from connectors.mail import Address, Addresses, split_address
+from connectors.rules import Given
 from connectors.web_settings import BaseUrl, WebSettings
 
 
@@ -53,7 +53,14 @@ sendgrid = Connector(
 )
 
 
-@sendgrid.action
+def _has_content(given: Given, settings: object) -> str:
+    written = given.possibly("subject") and given.possibly("text", "html")
+    return (
+        "" if written or given.possibly("template_id") else "subject and text or html, or else template_id, is missing"
+    )
+
+
+@sendgrid.action_with(_has_content)
 async def send_mail(
     call: Call,
     *,
@@ -83,8 +90,6 @@ async def send_mail(
         TransientError: SendGrid limits the rate, is failing, or could not be reached.
         CredentialsRefused: the key is wrong, may not send, or has no credits left.
     """
-    if template_id is None and (subject is None or (text is None and html is None)):
-        raise PermanentError("a mail needs subject and text or html, or template_id")
     content = [("text/plain", text), ("text/html", html)]
     person = {
         "to": _people(to),

@@ -24,7 +24,7 @@ from pydantic import Field
 from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import ANY_CODE, Dialect, Exceptional, said_at
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
+from connectors.rules import at_least_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ slack = Connector(
 )
 
 
-@slack.action
+@slack.action_with(at_least_one("text", "blocks"))
 async def post_message(
     call: Call,
     *,
@@ -118,8 +118,6 @@ async def post_message(
         TransientError: Slack limits the rate, is failing, or could not be reached.
         CredentialsRefused: the token is refused, or lacks a scope.
     """
-    if text is None and blocks is None:
-        raise PermanentError("a message needs text or blocks")
     message = {
         "channel": channel,
         "text": text,
@@ -134,7 +132,7 @@ async def post_message(
     return f"message {answer.text_at('ts')} in {answer.text_at('channel')}"
 
 
-@slack.action
+@slack.action_with(at_least_one("text", "blocks"))
 async def update_message(
     call: Call, *, channel: str, ts: str, text: Text | None = None, blocks: Blocks | None = None
 ) -> str:
@@ -150,8 +148,6 @@ async def update_message(
         TransientError: Slack limits the rate, is failing, or could not be reached.
         CredentialsRefused: the token is refused, or lacks a scope.
     """
-    if text is None and blocks is None:
-        raise PermanentError("a message needs text or blocks")
     message = {"channel": channel, "ts": ts, "text": text, "blocks": blocks}
     answer = await call.client.request("POST", "/chat.update", json=_given(message))
     return f"message {answer.text_at('ts')} in {answer.text_at('channel')}"

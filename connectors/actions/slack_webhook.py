@@ -20,7 +20,7 @@ from pydantic import Field
 from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import Dialect, Exceptional
 from connectors.endpoint import Endpoint
-from connectors.errors import PermanentError
+from connectors.rules import at_least_one
 from connectors.web_settings import WebSettings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ slack_webhook = Connector(
 )
 
 
-@slack_webhook.action
+@slack_webhook.action_with(at_least_one("text", "blocks"))
 async def post_message(
     call: Call,
     *,
@@ -77,7 +77,5 @@ async def post_message(
         TransientError: Slack limits the rate, is failing, or could not be reached.
         CredentialsRefused: the webhook was removed or forbidden, or its channel archived.
     """
-    if text is None and blocks is None:
-        raise PermanentError("a message needs text or blocks")
     message = {"text": text, "blocks": blocks, "thread_ts": thread_ts, "unfurl_links": unfurl_links}
     await call.client.request("POST", "", json={name: value for name, value in message.items() if value is not None})

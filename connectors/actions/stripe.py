@@ -28,6 +28,7 @@ from connectors.content import as_text
 from connectors.dialect import Dialect, Exceptional, said_at
 from connectors.endpoint import Endpoint
 from connectors.errors import PermanentError
+from connectors.rules import exactly_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ async def create_customer(
     return await _post(call, "/v1/customers", fields)
 
 
-@stripe.action
+@stripe.action_with(exactly_one("payment_intent", "charge"))
 async def create_refund(
     call: Call,
     *,
@@ -136,8 +137,6 @@ async def create_refund(
         TransientError: Stripe limits the rate, is failing, or could not be reached.
         CredentialsRefused: the key is wrong, or may not do this.
     """
-    if (payment_intent is None) == (charge is None):
-        raise PermanentError("a refund needs payment_intent or charge, and not both")
     fields = {
         "payment_intent": payment_intent,
         "charge": charge,

@@ -29,6 +29,7 @@ from connectors.connector import Call, Connector, EnvName, Rate
 from connectors.dialect import ANY_CODE, Dialect, Exceptional, said_at
 from connectors.endpoint import Endpoint
 from connectors.errors import PermanentError
+from connectors.rules import exactly_one
 from connectors.web_settings import WebSettings
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ teams = Connector(
 )
 
 
-@teams.action
+@teams.action_with(exactly_one("text", "card"))
 async def post_message(
     call: Call, *, text: str | None = None, title: str | None = None, card: dict[str, Any] | None = None
 ) -> None:
@@ -95,8 +96,6 @@ async def post_message(
         TransientError: Teams limits the rate, is failing, or could not be reached.
         CredentialsRefused: the address's signature is wrong, or the workflow was switched off or removed.
     """
-    if (text is None) == (card is None):
-        raise PermanentError("a message needs text or card, and not both")
     attachment = {"contentType": CARD, "contentUrl": None, "content": card or _card(text or "", title)}
     body = orjson.dumps({"type": "message", "attachments": [attachment]})
     if len(body) > MESSAGE_BYTES_MAX:

@@ -30,7 +30,7 @@ from connectors.auth import basic
 from connectors.connector import Call, Connector, EnvName
 from connectors.dialect import Dialect, Exceptional, code_at
 from connectors.endpoint import Endpoint, Scalar
-from connectors.errors import PermanentError
+from connectors.rules import at_least_one, exactly_one
 from connectors.web_settings import BaseUrl, WebSettings
 
 
@@ -87,7 +87,7 @@ twilio = Connector(
 )
 
 
-@twilio.action
+@twilio.action_with(exactly_one("sender", "messaging_service_sid"), at_least_one("body", "media_url"))
 async def send_message(
     call: Call,
     *,
@@ -112,10 +112,6 @@ async def send_message(
         TransientError: Twilio limits the calls, is failing, or could not be reached.
         CredentialsRefused: the credentials are wrong, or the account is not active.
     """
-    if (sender is None) == (messaging_service_sid is None):
-        raise PermanentError("a message needs sender or messaging_service_sid, and not both")
-    if body is None and media_url is None:
-        raise PermanentError("a message needs body or media_url")
     form: dict[str, Scalar | list[Scalar]] = {"To": to, "From": sender, "MessagingServiceSid": messaging_service_sid}
     form |= {"Body": body, "MediaUrl": list(media_url or []), "StatusCallback": status_callback}
     answer = await call.client.request("POST", "/Messages.json", form=form)

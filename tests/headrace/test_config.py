@@ -167,6 +167,9 @@ def test_a_secret_in_the_table_is_never_shown(tmp_path: Path) -> None:
         assert not any("hunter2" in str(mistake) for mistake in mistakes(tmp_path, table))
 
 
+TEST = {"name": "x", "source": "orders", "event": "event.json"}
+PARAMETER = ("tests[0].expect[0].parameter", "did you mean 'parameters'?")
+BACKOFF = ("destinations.crm.retry.backoff_s", "too few values, such as [2, 10]")
 TICK = {"name": "x", "cron": "0 9 * * *"}
 
 
@@ -251,6 +254,23 @@ TICK = {"name": "x", "cron": "0 9 * * *"}
         (changed("routes", 0, "priority", to="low"), "routes[0].priority", "must be"),
         (changed("routes", 0, "ordered", to=True), "routes[0].ordered", "partition_by on its source: orders"),
         (changed("routes", 1, "ordered", to=True), "routes[1].ordered", "github, legacy, orders"),
+        (changed("routes", 0, "with", "form", to={"a": 1}), "routes[0].with", "not json and form"),
+        (changed("tests", to=[{**TEST, "expect": [{"route": "all", "parameter": {}}]}]), *PARAMETER),
+        (changed("destinations", "crm", "rate", to=10), "destinations.crm.rate", 'must be text, such as "10/s"'),
+        (changed("sources", "github", "rate", to=100), "sources.github.rate", 'must be text, such as "100/s"'),
+        (changed("ingest", to={"spool": {"drain_rate": 9}}), "ingest.spool.drain_rate", 'such as "1000/s"'),
+        (changed("destinations", "crm", "timeout_s", to="10s"), "destinations.crm.timeout_s", "of seconds, such as 10"),
+        (changed("sources", "github", "body_bytes_max", to="1MB"), "sources.github.body_bytes_max", "number of bytes"),
+        (changed("destinations", "crm", "delays_s", to=60), "destinations.crm.delays_s", "a list, such as [60, 120"),
+        (changed("destinations", "crm", "delays_s", to=["1m"]), "destinations.crm.delays_s[0]", "number of seconds"),
+        (changed("destinations", "crm", "retry", to=3), "destinations.crm.retry", "the keys attempts, backoff_s"),
+        (changed("destinations", "crm", "retry", to={"backoff_s": [2]}), *BACKOFF),
+        (
+            changed("schedules", to=[{**TICK, "starts": "soon"}]),
+            "schedules[0].starts",
+            "a time such as 2026-12-01T09:00Z",
+        ),
+        (changed("routes", 0, "name", to="My Route"), "routes[0].name", "lower-case letters"),
     ],
 )
 def test_each_mistake_is_found_at_its_key_and_alone(tmp_path: Path, table: object, key: str, message: str) -> None:
