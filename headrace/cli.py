@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 import headrace.commands
-from headrace.command_group import CommandGroup
+from headrace.command_group import CommandGroup, Mistaken
 from headrace.failure import exit_code, one_line
 from headrace.options import shared_options
 
@@ -48,11 +48,22 @@ class Commands(CommandGroup):
         """Return the first line of a command's file, without importing it."""
         return _short_help(_modules()[name])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options before the command."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.ClickException as error:
+            raise Mistaken(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; whatever it raises ends the process with one line and the right code."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            raise Mistaken(error) from None
+        except (click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
             ctx.exit(130)

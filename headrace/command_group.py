@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from io import StringIO
+from typing import Any, TextIO
+
 import click
 
 SHORT_HELP_CHARS_MAX = 1000  # click cuts at 45 characters; a help that ends in "..." is none
@@ -31,3 +35,18 @@ class CommandGroup(click.Group):
         """Return what the list of commands says of one."""
         command = self.get_command(ctx, name)
         return "" if command is None else command.get_short_help_str(SHORT_HELP_CHARS_MAX).rstrip(".")
+
+
+class Mistaken(click.ClickException):
+    """A mistake in the usage, written as every other error is: click begins its own with a capital letter."""
+
+    def __init__(self, mistake: click.ClickException) -> None:
+        super().__init__(mistake.message)
+        self._mistake = mistake
+        self.exit_code = mistake.exit_code
+
+    def show(self, file: TextIO | Any = None) -> None:
+        """Write it, with the usage that click adds."""
+        text = StringIO()
+        self._mistake.show(text)
+        click.echo(re.sub(r"^Error: ", "error: ", text.getvalue(), flags=re.MULTILINE), file, nl=False, err=True)

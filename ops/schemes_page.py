@@ -29,7 +29,7 @@ by Svix (Clerk, Resend, Brex, Supabase and many more), `hmac` an HMAC of the bod
 `basic` what their names say; for anything else, [add a scheme](../how-to/add-a-scheme.md).
 
 - **id**: what makes two deliveries the same event. *signed* says that the signature covers it; otherwise id and body
-  decide together. Without an id the SHA-256 of the body is it.
+  decide together. Without an id the SHA-256 of the body is it; that of the batch, and the place in it, for its items.
 - **sent again**: for how long the provider repeats an event that was not answered with 2xx, as far as its documentation
   says; `dedup_ttl` may not be shorter, nor shorter than *time*. `?`: not said.
 - **answer**: how long the provider waits, if it says so.
@@ -71,7 +71,8 @@ def _row(scheme: Scheme) -> str:
     again = _duration(scheme.retry_window_s) if scheme.retry_window_s else "?"
     answer = f"{scheme.answer_within_s:g} s" if scheme.answer_within_s is not None else ""
     link = f"[`{scheme.name}`](#{scheme.name})"
-    return f"| {link} | {event_id or '(the body)'} | {again} | {answer} | {time} | {_proof(scheme.name)} |"
+    without = "(the body)" if scheme.split is None else "(the batch and the place in it)"
+    return f"| {link} | {event_id or without} | {again} | {answer} | {time} | {_proof(scheme.name)} |"
 
 
 def _section(scheme: Scheme) -> str:

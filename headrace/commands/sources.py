@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from headrace.config import RoutingTable
     from ingest.scheme import Scheme
 
+BATCH_ID = "the batch's SHA-256 and the place in it"  # of an item to which the provider gives no id
 HEADINGS = ("SOURCE", "SCHEME", "WEBHOOK", "EVENT ID", "RETRIES", "ANSWER", "SECRET")
 
 
@@ -69,6 +70,7 @@ def _row(settings: Settings, table: RoutingTable, name: str) -> dict[str, object
         "secrets": {env: _state(settings, env) for env in envs},
         "event_id": source.event_id,
         "event_id_at": source.event_id or scheme.id_at or None,
+        "batches": scheme.split is not None,
         "event_type_at": scheme.type_at or None,
         "dedup": source.dedup,
         "dedup_ttl_s": source.dedup_ttl_s,
@@ -98,7 +100,7 @@ def _cells(row: dict[str, object]) -> tuple[str, ...]:
         str(row["source"]),
         str(row["scheme"]),
         str(row["url"] or row["path"]),
-        str(row["event_id_at"] or "the body's SHA-256"),
+        str(row["event_id_at"] or (BATCH_ID if row["batches"] else "the body's SHA-256")),
         _span(row["retry_window_s"]),
         _span(row["answer_within_s"]),
         ", ".join(states) or "none",

@@ -175,12 +175,19 @@ def test_what_fails_is_one_line_without_a_traceback(table: Path, args: list[str]
         ["try", "orders", "missing.json"],
         ["try", "orders", "headrace.yaml", "--header", "x"],
         ["check", "--log-format", "xml"],
+        ["--nope", "check"],
+        ["--log-level", "x", "check"],
+        ["dlq", "lst"],
+        ["queue", "crm"],
     ],
 )
 def test_wrong_usage_ends_with_2(table: Path, args: list[str]) -> None:
     done = headrace(table.parent, *args)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.lower().startswith("error: ")]
+    assert all(line.startswith("error: ") for line in said)
+    assert bool(said) == ("--config" not in args)  # a mistake in the table begins with its file
 
 
 def test_a_number_in_the_environment_that_is_none_ends_with_2(table: Path) -> None:

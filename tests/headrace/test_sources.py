@@ -42,6 +42,15 @@ def run(config: Path, *args: str, stdin: str | None = None, env: dict[str, str] 
     return CliRunner().invoke(main, arguments, input=stdin, env={**ENV, **(env or {})})
 
 
+def test_an_item_of_a_batch_without_an_id_is_known_by_the_batch_and_its_place(config: Path) -> None:
+    config.write_text(
+        "version: 1\nsources: {mail: {scheme: mandrill, secret_env: MEADOW, public_url: https://a.example}}\n"
+    )
+    _, mail, *_ = run(config, "sources").stdout.splitlines()
+    assert re.split(r"  +", mail)[3] == "the batch's SHA-256 and the place in it"
+    assert json.loads(run(config, "sources", "--json").stdout.splitlines()[0])["batches"]
+
+
 def test_sources_is_a_table(config: Path) -> None:
     result = run(config, "sources")
     assert result.exit_code == 0, result.output
