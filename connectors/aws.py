@@ -234,15 +234,22 @@ def _error_of(error: Exception) -> CallError:
         if 400 <= status <= 499 and code not in ("Throttling", "RequestLimitExceeded"):
             return CredentialsRefused(f"AWS gives no credentials for the role: {code}")
         return Unreachable(f"AWS gives no credentials for the role now: {code}")
-    told_wrong = (
-        aws.PartialCredentialsError,
-        aws.ProfileNotFound,
-        aws.ConfigParseError,
-        aws.ConfigNotFound,
-        aws.InvalidConfigError,
-        aws.InfiniteLoopConfigError,
-        aws.UnknownCredentialError,
-    )
-    if isinstance(error, told_wrong):
-        return CredentialsRefused(f"the default chain of AWS is configured wrongly: {type(error).__name__}")
-    return Unreachable(f"the default chain of AWS gives no credentials now: {type(error).__name__}")
+    told_wrong = {
+        aws.PartialCredentialsError: "it has one key of two",
+        aws.ProfileNotFound: "it has no profile of the name in AWS_PROFILE",
+        aws.ConfigParseError: "a shared file cannot be read",
+        aws.ConfigNotFound: "a shared file is missing",
+        aws.InvalidConfigError: "a profile holds what it cannot",
+        aws.InfiniteLoopConfigError: "profiles name one another in a circle",
+        aws.UnknownCredentialError: "credential_source names none that there is",
+    }
+    for kind, why in told_wrong.items():
+        if isinstance(error, kind):
+            return CredentialsRefused(f"the default chain of AWS is configured wrongly: {why}")
+    if isinstance(error, aws.HTTPClientError):
+        why = "whoever gives them could not be reached"
+    elif isinstance(error, aws.CredentialRetrievalError | aws.MetadataRetrievalError):
+        why = "whoever gives them failed"
+    else:
+        why = f"unexpected {type(error).__name__}"
+    return Unreachable(f"the default chain of AWS gives no credentials now: {why}")

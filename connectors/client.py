@@ -22,13 +22,14 @@ from connectors.answer import Answer, read_body
 from connectors.answers import LIMIT_HEADERS, error_for, exhausted_s, explain
 from connectors.attempt import EXCERPT_CHARS_MAX
 from connectors.auth import TokenRequest
-from connectors.connections import open_connections, reason_of
+from connectors.connections import open_connections
 from connectors.content import Form, Parts, encode
 from connectors.dialect import Dialect
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.errors import CallError, PermanentError, Unreachable
 from connectors.masking import Mask
 from connectors.quota import Quota, read_quota
+from connectors.reasons import reason_of
 from connectors.redirects import REDIRECTS_MAX, redirected
 from connectors.tracing import TRACEPARENT, Tracing
 

@@ -7,7 +7,6 @@ import ssl
 import aiohttp
 from httpx_aiohttp import AiohttpTransport
 
-from connectors.addresses import AddressRefused
 from connectors.endpoint import Endpoint
 from connectors.resolver import PublicResolver
 
@@ -35,17 +34,3 @@ def open_connections(endpoint: Endpoint) -> AiohttpTransport:
     # aiohttp would repeat a PUT or GET whose connection broke, uncounted, and past the destination's rate.
     session._retry_connection = False
     return AiohttpTransport(verify=context, trust_env=False, client=session)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the class of what went wrong, and the system's word for it: texts and causes may show headers."""
-    cause = error.__cause__ or error
-    system_error = getattr(cause, "os_error", cause)
-    if isinstance(system_error, AddressRefused):
-        return str(system_error)
-    certificate = getattr(cause, "certificate_error", None)
-    if isinstance(certificate, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({certificate.verify_message})"
-    number = getattr(cause, "errno", None)
-    system = getattr(system_error, "strerror", None)
-    return type(cause).__name__ + (f" ({system})" if isinstance(number, int) and system else "")

@@ -209,13 +209,15 @@ def error_of(error: Exception) -> CallError:
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
         return Unreachable("PostgreSQL offers no TLS; tls: off is for a server without it")
     if isinstance(error, OSError):
-        reason = error.strerror or type(error).__name__
+        reason = error.strerror or ("it took too long" if isinstance(error, TimeoutError) else "the connection broke")
         return Unreachable(f"PostgreSQL could not be reached: {reason}")
     if isinstance(error, asyncpg.ClientConfigurationError):
         return CredentialsRefused("the address in the environment is none that PostgreSQL's drivers know")
     if isinstance(error, asyncpg.DataError | ValueError):
         return PermanentError("an argument does not fit the statement")
-    return TransientError(f"the connection to PostgreSQL failed: {type(error).__name__}")
+    if isinstance(error, asyncpg.InterfaceError):
+        return TransientError("the connection to PostgreSQL broke")
+    return TransientError(f"the connection to PostgreSQL failed: unexpected {type(error).__name__}")
 
 
 async def _read_text(connection: asyncpg.Connection) -> None:

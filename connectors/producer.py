@@ -195,9 +195,10 @@ def error_of(error: BaseException) -> CallError:
     """Return what a failure of Kafka means: as its protocol says what can be retried."""
     from aiokafka import errors as kafka
 
-    name = type(error).__name__
+    # Kafka's own name of the error, such as TOPIC_AUTHORIZATION_FAILED; what aiokafka makes up itself has none.
+    code = getattr(error, "message", "") or f"unexpected {type(error).__name__}"
     if isinstance(error, kafka.TopicAuthorizationFailedError | kafka.ClusterAuthorizationFailedError):
-        return CredentialsRefused(f"the Kafka cluster refuses the user: {name}")
+        return CredentialsRefused(f"the Kafka cluster refuses the user: {code}")
     if isinstance(error, kafka.UnknownTopicOrPartitionError):
         return TransientError("the Kafka cluster has no such topic (yet), or the user may not see it")
     if isinstance(error, kafka.MessageSizeTooLargeError | kafka.RecordTooLargeError):
@@ -207,5 +208,5 @@ def error_of(error: BaseException) -> CallError:
     if isinstance(error, kafka.KafkaConnectionError | OSError):
         return Unreachable("the Kafka cluster could not be reached")
     if isinstance(error, kafka.InvalidTopicError | kafka.CorruptRecordException | AssertionError):
-        return PermanentError(f"Kafka refuses the record: {name}")
-    return TransientError(f"Kafka did not take the record: {name}")
+        return PermanentError(f"Kafka refuses the record: {code}")
+    return TransientError(f"Kafka did not take the record: {code}")

@@ -147,8 +147,19 @@ def error_of(error: Exception) -> CallError:
     cause = error.__cause__ or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Unreachable(f"the mail server's certificate is not trusted ({cause.verify_message})")
-    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(error).__name__
-    return Unreachable(f"the mail server could not be reached: {reason}")
+    return Unreachable(f"the mail server could not be reached: {_reason(error, cause)}")
+
+
+def _reason(error: Exception, cause: BaseException) -> str:
+    import aiosmtplib
+
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
+        return "it took too long"
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected | ConnectionError):
+        return "the connection broke"
+    return f"unexpected {type(error).__name__}"
 
 
 def _replied(code: int, message: str) -> CallError:

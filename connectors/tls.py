@@ -39,7 +39,7 @@ class Tls:
         try:
             return ssl.create_default_context(cafile=self.ca_file)
         except (ssl.SSLError, OSError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
+            reason = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
             raise ValueError(f"ca_file {self.ca_file} cannot be used: {reason}") from None
 
 
@@ -52,7 +52,15 @@ def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
         # A password would be asked for on the terminal: an empty one makes an encrypted key an error.
         context.load_cert_chain(path, password="")
     except (ssl.SSLError, OSError, UnicodeError) as error:
-        raise ValueError(f"the client certificate or its key cannot be used: {type(error).__name__}") from None
+        raise ValueError(f"the client certificate or its key cannot be used: {_reason(error)}") from None
     finally:
         with suppress(OSError):
             os.unlink(path)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return "the key does not belong to the certificate"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        return error.strerror or "the system refuses it"
+    return "they are not PEM, or the key is encrypted"

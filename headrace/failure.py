@@ -31,6 +31,11 @@ def one_line(error: BaseException) -> list[str]:
     return [f"error: {' '.join(_sentence(error).split())}"]
 
 
+def sentence_of(error: BaseException) -> str:
+    """Return what `one_line` does, for a log record: without the word error, and the mistakes of a table in one."""
+    return "; ".join(line.removeprefix("error: ") for line in one_line(error))
+
+
 def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from headrace.context import Settings
-from headrace.failure import exit_code, one_line
+from headrace.failure import exit_code, sentence_of
 from headrace.ingest_process import IngestOptions, run_child
 from headrace.logs import configure_logs
 
@@ -30,7 +30,7 @@ def main(argument: str) -> int:
         return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
     except Exception as error:  # whatever it is, the parent starts another, and one line says why
         log = structlog.get_logger("ingest")
-        log.error("ingest_failed", error="; ".join(one_line(error)).removeprefix("error: "))
+        log.error("ingest_failed", error=sentence_of(error))
         log.debug("ingest_failed_at", exc_info=True)
         return exit_code(error)
 

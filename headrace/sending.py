@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from connectors.reasons import reason_of
 from ingest.scheme import CannotSign
 from ingest.signature import SignedRequest
 from ingest.signing import sample_body, signed_request, with_id
@@ -164,7 +165,7 @@ def _reason(error: Exception) -> str:
         return f"nobody answers ({error.os_error.strerror or error.os_error})"
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT_S:.0f} s"
-    return str(error) or type(error).__name__
+    return str(error) if isinstance(error, ValueError) else reason_of(error)
 
 
 def _detail(text: bytes) -> str:

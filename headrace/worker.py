@@ -23,7 +23,7 @@ from headrace.cluster import ClusterExporter, ClusterMetrics
 from headrace.config import ConfigError
 from headrace.context import SecretError, Settings
 from headrace.exporter import DepthExporter, export_dead_letters
-from headrace.failure import one_line
+from headrace.failure import sentence_of
 from headrace.hangup import take_hangups
 from headrace.level_signals import obey_level_signals
 from headrace.process import allow_connections, tune_garbage_collection
@@ -140,7 +140,7 @@ class Worker:
         if self._failure is not None:
             cause = self._failure.__cause__ or self._failure
             part = {"part": str(self._failure)} if cause is not self._failure else {}
-            log.error("worker_failed", **part, error=f"{type(cause).__name__}: {cause}")
+            log.error("worker_failed", **part, error=sentence_of(cause))
             if not self._started.is_set():
                 raise self._failure  # before there was anything to lose: one line for whoever started it
             return 1
@@ -322,7 +322,7 @@ class Worker:
                 if self.queues is not None:
                     await self.queues.change(table.destinations, prioritized=table.prioritized)
             except REFUSALS as error:
-                log.error("reload_refused", error="; ".join(line.removeprefix("error: ") for line in one_line(error)))
+                log.error("reload_refused", error=sentence_of(error))
                 self.reload_metrics.count(taken=False)
                 return
             if set(table.sources) != set(self.table.sources):

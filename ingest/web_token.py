@@ -55,7 +55,7 @@ def read_token(token: bytes, key: bytes | Any, *, algorithms: Sequence[str]) -> 
                 options=_NO_CLAIMS,
             )
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-        raise InvalidSignature(f"the token does not hold: {type(error).__name__}") from error
+        raise InvalidSignature(f"the token does not hold: {_reason(error)}") from error
     if not isinstance(claims, dict):
         raise InvalidSignature("the token's claims are no object")
     return claims
@@ -129,3 +129,12 @@ def _require_canonical(signature: bytes) -> None:
         raise InvalidSignature("the token's signature is not base64url") from error
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != signature:  # another text for the same signature
         raise InvalidSignature("the token's signature is not base64url as an encoder writes it")
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a token; PyJWT's own words may repeat what stands in it."""
+    if isinstance(error, jwt.InvalidSignatureError):
+        return "its signature does not match"
+    if isinstance(error, jwt.InvalidAlgorithmError):
+        return "its alg is none that the source takes"
+    return "the key does not fit its alg" if isinstance(error, jwt.InvalidKeyError) else "it cannot be read"

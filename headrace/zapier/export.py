@@ -93,8 +93,10 @@ def read_export(path: Path) -> Export:
     """
     try:
         document = json.loads(_json_bytes(path).decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise BadExport(f"{path} holds no JSON that can be read: {type(error).__name__}") from None
+    except RecursionError:
+        raise BadExport(f"{path} holds no JSON that can be read: it is nested too deep") from None
+    except ValueError as error:
+        raise BadExport(f"{path} holds no JSON that can be read: {error}") from None
     if isinstance(document, dict) and isinstance(document.get("zaps"), list):
         entries, metadata = document["zaps"], document.get("metadata")
     elif isinstance(document, list):
@@ -123,7 +125,9 @@ def _json_bytes(path: Path) -> bytes:
                 raise BadExport(f"{names[0].filename} in {path} is larger than {JSON_BYTES_MAX} bytes")
             return content
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise BadExport(f"{path} cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+        raise BadExport(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error or 'it ends too early'}"
+        ) from None
 
 
 def _zap(number: int, entry: Mapping[str, Any]) -> Zap:
