@@ -165,7 +165,7 @@ async def test_cancellation_anywhere_leaks_nothing(where):
     results = await asyncio.gather(*holder, *tasks, return_exceptions=True)
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
     assert bed.destination.in_flight == 0
-    assert bed.destination._slots._free == 1
+    assert bed.destination.gate._slots._free == 1
     if where in ("slot", "call", "backoff"):
         bed.outcomes = []
         assert (await asyncio.wait_for(bed.call(), 1)).attempts == 1
@@ -240,7 +240,7 @@ async def test_a_probe_that_is_not_made_gives_its_place_back(way):
 async def test_a_circuit_is_told_when_it_opens_and_not_while_its_probes_fail():
     bed = Bed(retry={"attempts": 1}, circuit={"failures": 2, "open_s": 30})
     reasons: list[str] = []
-    bed.destination._on_circuit_opened = reasons.append
+    bed.destination.gate._on_circuit_opened = reasons.append
     bed.outcomes = [Unreachable(f"down {number}") for number in range(5)]
     for _ in range(5):  # two open it, three are probes
         with pytest.raises(Unreachable):
@@ -284,7 +284,7 @@ async def test_waits_are_interrupted_and_calls_in_flight_go_on(where):
     results = await asyncio.gather(*tasks, return_exceptions=True)
     interrupted = [result for result in results if isinstance(result, Interrupted)]
     assert len(interrupted) == (1 if where in ("slot", "backoff") else 2)
-    assert bed.destination._slots._free == 1
+    assert bed.destination.gate._slots._free == 1
     if where in ("slot", "backoff"):
         assert (await asyncio.wait_for(bed.call(), 1)).attempts == 1  # what begins afterwards is not interrupted
 
@@ -375,7 +375,7 @@ async def test_a_call_that_a_pause_held_back_is_interrupted_while_it_waits_for_i
     with pytest.raises(Interrupted):
         await asyncio.wait_for(held, 1)
     assert bed.calls == []
-    assert bed.destination._slots._free == 1
+    assert bed.destination.gate._slots._free == 1
 
 
 async def test_a_call_that_waited_for_its_rate_while_the_circuit_opened_is_not_made():

@@ -302,7 +302,7 @@ async def test_a_count_of_what_is_in_work_that_nobody_is_at_is_a_stall() -> None
 
 async def test_a_slot_that_is_never_given_back_is_a_stall() -> None:
     bed = await Bed(concurrency=1).begin()
-    await bed.destination._slots.take(False)
+    await bed.destination.gate._slots.take(False)
     bed.put(0)
     await eventually(lambda: bed.in_work == 1)
     assert await bed.stalled(after_s=600) == PART.topic
