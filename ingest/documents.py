@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from connectors.reasons import reason_of
 from ingest.signature import InvalidSignature
 
 BYTES_MAX = 64 * 1024
@@ -135,7 +134,15 @@ async def fetch_https(url: str) -> bytes | None:
             while len(document) <= BYTES_MAX and not response.content.at_eof():
                 document += await response.content.read(BYTES_MAX + 1 - len(document))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise DocumentUnavailable(f"the host of the certificate cannot be reached: {reason_of(error)}") from error
+        raise DocumentUnavailable(f"the host of the certificate cannot be reached: {_reason(error)}") from error
     if len(document) > BYTES_MAX:
         raise DocumentUnavailable(f"the certificate is larger than {BYTES_MAX} bytes")
     return document
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "no connection could be made"
+    return "the connection broke, or its answer is not HTTP"

@@ -129,5 +129,5 @@ async def test_no_secret_is_shown(name, action, meeting, stranger, caplog):
             with pytest.raises(TransientError) as caught:
                 await call(destination, name, action)
             shown += shown_by(caught.value)
-    shown += [str(lines), caplog.text, repr(destination.settings), repr(destination._prepared), KEY]
+    shown += [str(lines), caplog.text, repr(destination.settings), repr(destination._account.prepared), KEY]
     assert not any("planted" in text for text in shown)

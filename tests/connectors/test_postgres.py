@@ -237,5 +237,5 @@ async def test_old_notes_are_forgotten(open_postgres, tables):
     await tables.execute(
         "UPDATE headrace_deliveries SET done_at = now() - interval '2 days' WHERE delivery = $1", delivery(1)
     )
-    await destination._prepared.prune()
+    await destination._account.prepared.prune()
     assert await tables.fetchval("SELECT array_agg(delivery) FROM headrace_deliveries") == [delivery(2)]
