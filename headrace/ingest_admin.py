@@ -19,9 +19,10 @@ from headrace.config import RoutingTable
 from headrace.context import Settings
 from headrace.exporter import DepthExporter, export_dead_letters
 from headrace.ingest_process import IngestOptions
-from headrace.ingest_reload import ReloadRefused, ensure_new_topics, read_anew
+from headrace.ingest_reload import ensure_new_topics, read_anew
 from headrace.price_metrics import announce_prices
 from headrace.process_metrics import ProcessMetrics
+from headrace.reload import ReloadRefused
 from headrace.reload_metrics import ReloadMetrics
 from headrace.topics import ensure_topics, topic_specs
 from ingest.sources import Source

@@ -15,11 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from headrace.config import RoutingTable
 from headrace.context import Settings
-from headrace.ingest_reload import Hangup, ReloadRefused, read_anew
+from headrace.ingest_reload import Hangup, read_anew
 from headrace.ingest_spool import spooling
 from headrace.level_signals import obey_level_signals
 from headrace.live_sources import live_sources
 from headrace.process import allow_connections, tune_garbage_collection
+from headrace.reload import ReloadRefused
 from headrace.tracing import start_tracing
 from ingest.keep import SpooledPublisher
 from ingest.metrics import IngestMetrics

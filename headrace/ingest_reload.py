@@ -13,16 +13,13 @@ from headrace.config import ConfigError, RoutingTable
 from headrace.context import SecretError, Settings
 from headrace.hangup import take_hangups
 from headrace.live_sources import SourceError, live_sources
+from headrace.reload import ReloadRefused
 from headrace.topics import ensure_topics
 from ingest.sources import Source
 from streams.kafka import KafkaRefused, KafkaUnavailable
 from streams.topic_configs import TopicError
 
 log = structlog.get_logger("ingest")
-
-
-class ReloadRefused(Exception):
-    """What is running cannot become what the table says; the text says why. Nothing has changed."""
 
 
 class Hangup:
