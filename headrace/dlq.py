@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 
 from headrace.context import Settings
+from streams.acknowledged import publish_each
+from streams.dead_letter import tombstone
 from streams.delivery import FAILURES_HEADER, read_failures
 from streams.event import format_time
 from streams.kafka import producing
 from streams.letters import Letters, Selection, Stored, with_bodies
-from streams.replay import Replay, Result, discard
+from streams.replay import Replay, Result
 
 
 async def read_letters(settings: Settings, selection: Selection) -> list[Stored]:
@@ -46,8 +48,9 @@ async def replay_letters(settings: Settings, selection: Selection, *, rate: floa
 async def discard_letters(settings: Settings, chosen: list[Stored]) -> AsyncIterator[str]:
     """End the chosen letters for good."""
     async with producing(settings.kafka()) as producer:
-        async for letter_id in discard(producer, settings.topic_names, chosen):
-            yield letter_id
+        topic = settings.topic_names.dead_letter
+        async for record in publish_each(producer, (tombstone(topic, stored.letter.id) for stored in chosen)):
+            yield record.key.decode()
 
 
 class Pace:

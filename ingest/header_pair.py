@@ -15,11 +15,14 @@ from ingest.public_key import (
     decode_signature_hex,
     ecdsa_key,
     ed25519_key,
+    new_ecdsa_keys,
+    new_ed25519_keys,
     private_key,
     require_ecdsa,
     require_ed25519,
 )
 from ingest.scheme import CannotSign
+from ingest.secret_key import check_key
 from ingest.signature import SignedRequest, hmac_sha256_hex, require_equal, require_fresh, require_fresh_ms
 
 
@@ -82,6 +85,18 @@ class KeyHeaderPair:
             require_ed25519(ed25519_key(secret), signature, text)
         else:
             require_ecdsa(ecdsa_key(secret), signature, text)
+
+    def check_secret(self, secret: bytes) -> None:
+        """Return only if the secret is a public key of this kind.
+
+        Raises:
+            ValueError: it is not.
+        """
+        check_key(ed25519_key if self.key == "ed25519" else ecdsa_key, secret)
+
+    def make_keys(self) -> tuple[bytes, bytes]:
+        """Return a new private key, and its public one as a provider shows it."""
+        return new_ed25519_keys() if self.key == "ed25519" else new_ecdsa_keys()
 
     def sign(self, body: bytes, *, secret: bytes, now_s: float) -> dict[str, str]:
         """Return the headers that sign ``body`` at ``now_s``.

@@ -201,13 +201,6 @@ class Replay:
             await asyncio.gather(*(publish(self._producer, record) for record in records))
 
 
-async def discard(producer: AIOKafkaProducer, names: TopicNames, letters: Iterable[Stored]) -> AsyncIterator[str]:
-    """End letters for good, without replaying them; yields each id when that is acknowledged."""
-    for stored in letters:
-        await publish(producer, tombstone(names.dead_letter, stored.letter.id))
-        yield stored.letter.id
-
-
 def _replay_number(letter: DeadLetter) -> int:
     """The number of the replay that is due, or, of a claimed letter, under way."""
     number = int(letter.header("headrace-replay") or 0)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from ingest.fields import text_at, value_at
 from ingest.header_pair import KeyHeaderPair
-from ingest.public_key import ed25519_key, new_ed25519_keys
 from ingest.scheme import Handshake, Identity
-from ingest.secret_key import check_key
 from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("x-signature-timestamp",)
@@ -43,12 +41,12 @@ def check_secret(secret: bytes) -> None:
     Raises:
         ValueError: it is not.
     """
-    check_key(ed25519_key, secret)
+    HEADERS.check_secret(secret)
 
 
 def make_keys() -> tuple[bytes, bytes]:
     """Return a new private key, and the public one as Discord shows it."""
-    return new_ed25519_keys()
+    return HEADERS.make_keys()
 
 
 def handshake(request: SignedRequest, body: object, *, secret: bytes, now_s: float) -> Handshake | None:

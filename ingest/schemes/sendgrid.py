@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingest.header_pair import KeyHeaderPair
-from ingest.public_key import ecdsa_key, new_ecdsa_keys
 from ingest.scheme import Identity, text_field
-from ingest.secret_key import check_key
 from ingest.signature import SignedRequest
 
 KEPT_HEADERS = ("x-twilio-email-event-webhook-timestamp",)
@@ -41,12 +39,12 @@ def check_secret(secret: bytes) -> None:
     Raises:
         ValueError: it is not.
     """
-    check_key(ecdsa_key, secret)
+    HEADERS.check_secret(secret)
 
 
 def make_keys() -> tuple[bytes, bytes]:
     """Return a new private key, and the public one as SendGrid shows it."""
-    return new_ecdsa_keys()
+    return HEADERS.make_keys()
 
 
 def split(body: object) -> Sequence[object] | None:

@@ -72,3 +72,11 @@ async def test_the_first_that_is_refused_ends_it_after_all_before_it() -> None:
 
 async def test_nothing_is_nothing() -> None:
     assert [record async for record in publish_each(as_producer(Batching()), [])] == []
+
+
+async def test_a_broker_that_stops_acknowledging_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.acknowledged.ACKNOWLEDGED_S_MAX", 0.05)
+    producer = Batching()
+    producer._acknowledge = lambda: None  # type: ignore[method-assign]  # it is frozen
+    with pytest.raises(TimeoutError):
+        await anext(publish_each(as_producer(producer), records(3)))
