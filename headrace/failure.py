@@ -47,6 +47,10 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     package = type(error).__module__.partition(".")[0]
+    if package == "aiokafka":
+        from streams.broker_words import said_by  # not before: what has no Kafka need not load it
+
+        text = said_by(error)
     if text and (package in _PACKAGES or package in _LIBRARIES or type(error) is ValueError):
         return text
     kind = type(error).__name__

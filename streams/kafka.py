@@ -20,6 +20,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from streams.broker_words import said_by
 from streams.closing import close_within
 from streams.security import Security, find_fault
 
@@ -68,10 +69,12 @@ class KafkaSettings:
     async def unavailable(self, error: BaseException) -> KafkaUnavailable:
         """Return what ``error`` of a client means, for ``raise … from``; asks the brokers, within seconds."""
         if isinstance(error, NOT_ALLOWED):
-            return KafkaRefused(f"Kafka at {self.bootstrap_servers} does not allow it: {error} (an ACL is missing)")
+            return KafkaRefused(
+                f"Kafka at {self.bootstrap_servers} does not allow it: {said_by(error)} (an ACL is missing)"
+            )
         fault = await find_fault(self.bootstrap_servers, self.security)
         if fault is None:
-            reason = str(error) or "it took too long"
+            reason = said_by(error) or "it took too long"
             return KafkaUnavailable(f"Kafka at {self.bootstrap_servers} could not answer: {reason}")
         return (KafkaRefused if fault.refused else KafkaUnavailable)(fault.sentence)
 

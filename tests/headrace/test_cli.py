@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 from click.testing import CliRunner
 
 import connectors.connector
@@ -216,6 +217,8 @@ def test_every_command_has_help_and_the_shared_options() -> None:
         (KafkaUnavailable("no Kafka broker answers at x:1"), 1, "error: no Kafka broker answers at x:1"),
         (FileNotFoundError(2, "No such file or directory", "a.json"), 1, "error: a.json: No such file or directory"),
         (KeyError("x"), 1, "error: unexpected KeyError: 'x' (--log-level debug shows where)"),
+        (TopicAuthorizationFailedError("orders"), 1, "error: TOPIC_AUTHORIZATION_FAILED: orders"),
+        (KafkaTimeoutError(), 1, "error: kafka timeout"),
         (ExceptionGroup("two", [KafkaUnavailable("a\nb")]), 1, "error: a b"),
         (KeyboardInterrupt(), 130, ""),
     ],
