@@ -65,7 +65,7 @@ LIMIT_HEADERS = frozenset(
         b"x-rate-limit-reset",
     }
 )
-_DIGITS = re.compile(r"[0-9]{1,12}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,64}(?:\.[0-9]{0,64})?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,9})?", re.ASCII)
 _STRUCTURED = re.compile(r"\br=0(?:\.0*)?(?:;[^,]*)?;t=([0-9]{1,9})\b", re.ASCII)
 
@@ -108,10 +108,11 @@ def error_for(
 def retry_after_s(text: str, *, now_s: float) -> float | None:
     """Return the seconds that a ``Retry-After`` asks for, between 0 and a day; None if it is not one.
 
-    Both forms are read: whole seconds, and an HTTP date (also the obsolete ones). ``now_s`` is Unix time.
+    Both forms are read: seconds, also with the fraction that RFC 9110 does not know and some services send, and an HTTP
+    date (also the obsolete ones). ``now_s`` is Unix time.
     """
     text = text.strip()
-    if _DIGITS.fullmatch(text):
+    if _SECONDS.fullmatch(text):
         return min(float(text), RETRY_AFTER_S_MAX)
     if len(text) > 64:
         return None

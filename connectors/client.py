@@ -179,7 +179,7 @@ class Session:
             wait_s = exhausted_s(limits, now_s=now_s)
             if wait_s is not None:
                 self._on_exhausted(wait_s)
-            elif (quota := read_quota(limits, now_s=now_s)) is not None:
+            if (quota := read_quota(limits, now_s=now_s)) is not None:
                 self._on_quota(quota)
         dialect = dialect or self._dialect
         rule = dialect.rule_for(answer)

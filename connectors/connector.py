@@ -153,19 +153,22 @@ class Connector:
         prepare: Prepare | None = None,
         dialect: Dialect | None = None,
         extra: Extra | None = None,
+        sees_environment: bool = False,
     ) -> None:
         """Declare a connector.
 
         ``prepare`` is awaited once with the settings and secrets when a destination starts; its result is each call's
         ``prepared``, and is closed with the destination. It raises `ValueError`, with a sentence for the operator, if
         the destination can never work as it is configured; a server that is away now is not such a case. ``dialect``
-        is what is peculiar to the service's answers, and ``extra`` the optional library that the connector needs.
+        is what is peculiar to the service's answers, and ``extra`` the optional library that the connector needs. One
+        that ``sees_environment`` may be told, and tell, any secret of the worker, and not only its destination's.
         """
         self.name = name
         self.settings_model = settings_model
         self.prepare = prepare
         self.dialect = dialect
         self.extra = extra
+        self.sees_environment = sees_environment
         self.actions: dict[str, Action] = {}
 
     def action(self, function: ActionFunction) -> ActionFunction:

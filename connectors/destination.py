@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random as random_module
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
@@ -35,6 +35,7 @@ class Destination:
         connector: Connector,
         *,
         secrets: Mapping[str, str],
+        masked: Iterable[str] = (),
         metrics: ConnectorMetrics,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -45,8 +46,9 @@ class Destination:
     ) -> None:
         """Prepare a destination; `start` opens it.
 
-        ``secrets`` holds the values of ``settings.secret_envs()``, by the same keys. ``on_circuit_opened`` is called
-        with the last failure when the circuit opens that was closed, not when a probe failed.
+        ``secrets`` holds the values of ``settings.secret_envs()``, by the same keys; ``masked`` are those of others,
+        which are masked too where the connector ``sees_environment``. ``on_circuit_opened`` is called with the last
+        failure when the circuit opens that was closed, not when a probe failed.
         """
         self.name = name
         self.settings = settings
@@ -57,7 +59,7 @@ class Destination:
         tracing = tracing or Tracing()
         self._session = Session(
             settings.endpoint(secrets),
-            secrets=secrets.values(),
+            secrets=[*secrets.values(), *(masked if connector.sees_environment else ())],
             dialect=connector.dialect,
             tracing=tracing,
             on_exhausted=self.gate.block,

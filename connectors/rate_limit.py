@@ -23,6 +23,7 @@ from connectors.turns import Turns
 BLOCK_S_MAX = 3600.0  # then a call finds out whether the service still means it
 RECHECK_S = 1.0  # a wait looks again this often, since share and block may change under it
 BURST_S = 0.5  # of the rate: calls that are held up on their way come closer together than they were let go
+ASSUMED_S = 10.0  # a period that no answer tells of is taken for over: the service may have no quota any more
 SPREAD_BELOW = 20  # calls left: from here on they are spread, however large the quota is; else from half of it on
 _SLACK = 1e-9
 
@@ -32,13 +33,17 @@ HeldBy = Literal["blocked", "spread"]
 
 @dataclass(slots=True)
 class _Spread:
-    """This worker's part of a quota: calls left until ``until_s``, of ``most`` in all, the last made at ``last_s``."""
+    """This worker's part of a quota: calls left until ``until_s``, of ``most`` in all, the last made at ``last_s``.
+
+    ``assumed`` is one that no answer has told of yet.
+    """
 
     calls: float
     until_s: float
     most: float
     last_s: float
     spread: bool
+    assumed: bool = False
 
 
 class RateLimiter:
@@ -121,7 +126,7 @@ class RateLimiter:
         until_s = now_s + min(quota.reset_s, BLOCK_S_MAX)
         known = self._quota
         most = float(max(quota.remaining, quota.limit or 0))
-        if known is not None and until_s <= known.until_s + 1 + 0.05 * quota.reset_s:
+        if known is not None and not known.assumed and until_s <= known.until_s + 1 + 0.05 * quota.reset_s:
             # The same period: answers that overtake one another must not give calls back.
             calls, most = min(calls, known.calls), max(most, known.most)
         spread = quota.remaining < max(most / 2, SPREAD_BELOW)
@@ -167,11 +172,11 @@ class RateLimiter:
         return wait_s
 
     def _quota_wait_s(self) -> float:
-        quota, now_s = self._quota, self._now()
+        now_s = self._now()
+        if self._quota is not None and self._quota.until_s <= now_s:
+            self._quota = self._next_period(self._quota, now_s)
+        quota = self._quota
         if quota is None:
-            return 0.0
-        if quota.until_s <= now_s:
-            self._quota = None
             return 0.0
         if quota.calls < 1:
             return quota.until_s - now_s
@@ -179,6 +184,13 @@ class RateLimiter:
             return 0.0
         pause_s = (quota.until_s - quota.last_s) / (quota.calls + 1)
         return max(0.0, quota.last_s + pause_s - now_s - _SLACK)
+
+    def _next_period(self, ended: _Spread, now_s: float) -> _Spread | None:
+        """Return what this worker may call in the period after ``ended``, until an answer tells; None for anything."""
+        if ended.assumed:
+            return None
+        calls = max(1.0, ended.most * self._share[0] / self._share[1])  # one finds out
+        return _Spread(calls, now_s + ASSUMED_S, ended.most, now_s, spread=False, assumed=True)
 
     def _take_token(self) -> float:
         rate = self.rate_per_s

@@ -43,11 +43,16 @@ class DestinationQueues:
         return self._queues
 
     async def change(
-        self, wanted: Mapping[str, DestinationSettings], *, prioritized: Collection[str] = frozenset()
+        self,
+        wanted: Mapping[str, DestinationSettings],
+        *,
+        prioritized: Collection[str] = frozenset(),
+        secrets: Collection[str] = (),
     ) -> None:
         """Bring the queues in line with ``wanted``: all of it, or nothing.
 
-        ``prioritized`` are the destinations that a route of high priority leads to.
+        ``prioritized`` are the destinations that a route of high priority leads to, and ``secrets`` all that the
+        routing table names.
 
         A destination whose settings are the same goes on undisturbed.
 
@@ -61,7 +66,7 @@ class DestinationQueues:
         around = self._around
         try:
             for name, settings in news.items():
-                opened[name] = await self._open(name, settings)
+                opened[name] = await self._open(name, settings, secrets)
         except Exception:
             await _together(destination.close() for destination in opened.values())
             raise
@@ -91,7 +96,7 @@ class DestinationQueues:
             return True
         return name in prioritized and not queue.prioritized
 
-    async def _open(self, name: str, settings: DestinationSettings) -> Destination:
+    async def _open(self, name: str, settings: DestinationSettings, secrets: Collection[str]) -> Destination:
         around = self._around
         try:
             destination = Destination(
@@ -99,6 +104,7 @@ class DestinationQueues:
                 settings,
                 load_connector(settings.connector),
                 secrets=around.settings.destination_secrets(settings),
+                masked=secrets,
                 metrics=around.connector_metrics,
                 tracing=around.shared.tracing,
                 on_circuit_opened=lambda reason: around.shared.herald.circuit_opened(

@@ -23,6 +23,7 @@ from headrace.level_signals import obey_level_signals
 from headrace.parts import Parts
 from headrace.process import allow_connections, tune_garbage_collection
 from headrace.queues import DestinationQueues, Surroundings
+from headrace.rehearsal import secrets_that_are_set
 from headrace.topics import ensure_topics
 from headrace.tracing import start_tracing
 from headrace.watchdog import LoopWatchdog
@@ -187,7 +188,7 @@ class Worker:
             stack.push_async_callback(herald.stop)
             self.queues = DestinationQueues(self._surroundings(producer, herald))
             stack.push_async_callback(self.queues.stop)
-            await self.queues.change(self.current.table.destinations, prioritized=self.current.table.prioritized)
+            await self._change_queues(self.current.table)
         self.parts.spawn(stack, "watchdog", self._watch_progress())
 
     async def _start_retries(self, stack: contextlib.AsyncExitStack, producer: AIOKafkaProducer) -> None:
@@ -252,7 +253,8 @@ class Worker:
 
     async def _change_queues(self, table: RoutingTable) -> None:
         if self.queues is not None:
-            await self.queues.change(table.destinations, prioritized=table.prioritized)
+            secrets = secrets_that_are_set(self.settings, table)
+            await self.queues.change(table.destinations, prioritized=table.prioritized, secrets=secrets)
 
     # -- what others ask --------------------------------------------------------------------------------------------
 

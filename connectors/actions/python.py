@@ -58,7 +58,7 @@ async def _start(settings: PythonSettings, secrets: Mapping[str, str]) -> UserPr
     return process
 
 
-python = Connector("python", PythonSettings, prepare=_start)
+python = Connector("python", PythonSettings, prepare=_start, sees_environment=True)
 
 
 @python.action
@@ -69,8 +69,9 @@ async def call(call: Call, *, function: str, args: dict[str, Any] | None = None)
     never succeed, and `TransientError` for one that may later (both in ``connectors.errors``). Anything else that it
     raises is a defect, of which the delivery is not to blame: it is retried, then a dead letter, which is replayed when
     the defect is mended. Of such an exception only the class and place are shown, since its text may hold what nobody
-    may see. A function that does not return within ``timeout_s`` is cancelled, and a second later its process is
-    killed: other functions in it fail with it, and are retried.
+    may see. What it says in a `CallError`, or returns, is shown with the secrets masked that the routing table names. A
+    function that does not return within ``timeout_s`` is cancelled, and a second later its process is killed: other
+    functions in it fail with it, and are retried.
 
     Returns:
         What the function returns, if that is a text.

@@ -32,9 +32,9 @@ BEGINNING = (
     "again, and what is not, is decided by the answer:"
 )
 HEEDED = (
-    "`Retry-After` (seconds, or a date) and the rate-limit headers of the IETF and of GitHub, Discord and others are "
-    f"heeded, up to {RETRY_AFTER_S_MAX / 3600:g} hours: also on an answer that is a success, so that the next call is "
-    "not one too many."
+    "`Retry-After` (seconds, also with a fraction, or a date) and the rate-limit headers of the IETF and of GitHub, "
+    f"Discord and others are heeded, up to {RETRY_AFTER_S_MAX / 3600:g} hours: also on an answer that is a success, "
+    "so that the next call is not one too many."
 )
 OTHER_PROTOCOLS = (
     "`postgres`, `email` and `kafka` speak other protocols than HTTP. SQLSTATE classes "

@@ -28,6 +28,8 @@ async def order(call, sku, count=1):
 class Refused(PermanentError): pass
 
 async def refuse(call): raise Refused("no such customer", status=404)
+async def tell(call): raise PermanentError("the database refused " + os.environ["HEADRACE_TEST_PASSWORD"])
+async def give(call): return "as " + os.environ["HEADRACE_TEST_PASSWORD"]
 async def limited(call): raise RateLimited("slowly", retry_after_s=7)
 async def defect(call): raise KeyError("private")
 async def leave(call): sys.exit(3)
@@ -76,10 +78,10 @@ def open_own(open_destination, tmp_path):
     (tmp_path / "beside.py").write_text("NAME = 'beside'")
     model = load_connector("python").settings_model
 
-    async def open_it(**keys):
+    async def open_it(masked=(), **keys):
         keys = {"connector": "python", "module": "own.py", "retry": {"attempts": 1}, **keys}
         settings = model.model_validate(keys, context={"base_dir": tmp_path})
-        return await open_destination("python", settings.model_dump())
+        return await open_destination("python", settings.model_dump(), masked=masked)
 
     return open_it
 
@@ -119,6 +121,15 @@ async def test_what_the_function_raises(open_own, function, args, kind, says):
         assert caught.value.retry_after_s == 7
     else:
         assert (await send(own, "order", sku="b")).attempts == 1  # the next call finds a process
+
+
+async def test_what_a_function_says_shows_no_secret_of_the_routing_table(open_own, monkeypatch):
+    monkeypatch.setenv("HEADRACE_TEST_PASSWORD", "s3cret-of-another")
+    own = await open_own(masked=["s3cret-of-another"])
+    with pytest.raises(PermanentError, match=r"the database refused \*\*\*$") as caught:
+        await send(own, "tell")
+    assert "s3cret" not in str(caught.value.failures)
+    assert (await send(own, "give")).made == "as ***"
 
 
 async def test_a_function_that_blocks_is_killed_and_holds_up_nobody(open_own):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.errors import RateLimited
 from connectors.quota import Quota, read_quota
 from connectors.rate_limit import RateLimiter
 from tests.connectors.clock import Clock
@@ -112,6 +116,69 @@ async def test_calls_in_flight_are_counted_before_the_service_counts_them() -> N
     limiter.learn(Quota(5, 30, 100), in_flight=5)
     await limiter.acquire()
     assert clock() >= 1030
+
+
+async def test_a_period_begins_with_no_more_calls_than_the_quota_has() -> None:
+    clock = Clock()
+    limiter = RateLimiter(None, now=clock, sleep=clock.sleep)
+    limiter.learn(Quota(0, 4, 10))
+    for _ in range(10):
+        await limiter.acquire()
+    assert 1004 <= clock() < 1005
+    await limiter.acquire()  # no answer has told of the period: it is taken for over
+    assert 1014 <= clock() < 1015
+    before_s = clock()
+    for _ in range(100):
+        await limiter.acquire()  # nor is there a quota any more
+    assert clock() == before_s
+
+
+async def test_the_first_answer_of_a_period_says_what_is_left_of_it() -> None:
+    clock = Clock()
+    limiter = RateLimiter(None, now=clock, sleep=clock.sleep)
+    limiter.learn(Quota(3, 4, None))
+    await clock.sleep(5)
+    await limiter.acquire()
+    limiter.learn(Quota(99, 60, 100), in_flight=1)
+    for _ in range(98):
+        await limiter.acquire()
+    assert clock() < 1060
+    await limiter.acquire()
+    assert clock() >= 1065
+
+
+async def test_each_worker_may_find_out_about_a_period_however_small_its_share() -> None:
+    clock = Clock()
+    limiter = RateLimiter(None, now=clock, sleep=clock.sleep)
+    limiter.share(1, 8)
+    limiter.learn(Quota(0, 4, 5))
+    await limiter.acquire()
+    assert 1004 <= clock() < 1005
+
+
+@pytest.mark.parametrize("status", [200, 429])
+async def test_a_quota_that_an_answer_calls_used_up_is_remembered_for_the_next_period(
+    open_destination: Any, service: Any, status: int
+) -> None:
+    clock = Clock()
+    settings = {"base_url": service.base_url, "retry": {"attempts": 1}, "delays_s": []}
+    destination = await open_destination("http", settings, now=clock, sleep=clock.sleep)
+    headers = {"X-RateLimit-Limit": "2", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4"}
+    service.answer(status, headers=headers)
+    service.answer(200)
+
+    async def go() -> None:
+        pass
+
+    async def send() -> float:
+        with contextlib.suppress(RateLimited):
+            await destination.call("request", {}, idempotency_key="k", before_attempt=go)
+        return clock()
+
+    assert await send() < 1004
+    assert 1004 <= await send() < 1005
+    assert await send() < 1005
+    assert await send() >= 1014
 
 
 async def test_a_quota_that_is_ample_slows_nothing() -> None:
