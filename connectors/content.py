@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.endpoint import Scalar
 from connectors.errors import PermanentError
-from connectors.rules import Given, exactly_one
+from connectors.rules import Given, Rule, exactly_one
 
 _FileName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/\\]+$")]
 _ContentType = Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[ -~]*)?$")]
@@ -66,6 +66,22 @@ def read_base64(text: str, what: str) -> bytes:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise PermanentError(f"{what} is not Base64") from None
+
+
+def is_base64(name: str) -> Rule:
+    """Return the rule that a parameter is Base64, for what the routing table holds; `read_base64` judges the rest."""
+
+    def rule(given: Given, settings: object) -> str:
+        text = given.mapping.get(name)
+        if not given.written or not isinstance(text, str) or not given.knows(text):
+            return ""
+        try:
+            read_base64(text, name)
+        except PermanentError as error:
+            return str(error)
+        return ""
+
+    return rule
 
 
 def encode(

@@ -29,7 +29,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from connectors.auth import Auth, FixedHeaders, basic, client_credentials
 from connectors.connector import Call, Connector, EnvName
-from connectors.content import Part, read_base64
+from connectors.content import Part, is_base64, read_base64
 from connectors.endpoint import Endpoint, Scalar, check_headers, join_url
 from connectors.parameters import UrlPath
 from connectors.rules import at_most_one
@@ -140,7 +140,7 @@ class HttpSettings(WebSettings):
 http = Connector("http", HttpSettings)
 
 
-@http.action_with(at_most_one("json", "form", "multipart", "body", "body_base64"))
+@http.action_with(at_most_one("json", "form", "multipart", "body", "body_base64"), is_base64("body_base64"))
 async def request(
     call: Call,
     *,

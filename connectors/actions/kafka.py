@@ -28,7 +28,7 @@ import orjson
 from pydantic import Field, ValidationInfo, field_validator
 
 from connectors.connector import Call, Connector, DestinationSettings, EnvName
-from connectors.content import read_base64
+from connectors.content import is_base64, read_base64
 from connectors.errors import PermanentError
 from connectors.producer import Cluster, Producer
 from connectors.rules import at_most_one
@@ -86,7 +86,7 @@ async def _open(settings: KafkaSettings, secrets: Mapping[str, str]) -> Producer
 kafka = Connector("kafka", KafkaSettings, prepare=_open)
 
 
-@kafka.action_with(at_most_one("value", "value_base64"))
+@kafka.action_with(at_most_one("value", "value_base64"), is_base64("value_base64"))
 async def publish(
     call: Call,
     *,

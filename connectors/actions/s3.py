@@ -34,7 +34,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from connectors.aws import DefaultChain, FixedKeys, Keys, KeySource, Signer, code_of
 from connectors.connector import Call, Connector, EnvName, Extra
-from connectors.content import read_base64
+from connectors.content import is_base64, read_base64
 from connectors.dialect import Dialect, Exceptional
 from connectors.endpoint import Endpoint
 from connectors.errors import PermanentError
@@ -121,7 +121,7 @@ s3 = Connector(
 )
 
 
-@s3.action_with(exactly_one("body", "body_base64", "json"))
+@s3.action_with(exactly_one("body", "body_base64", "json"), is_base64("body_base64"))
 async def put_object(
     call: Call,
     *,

@@ -146,6 +146,23 @@ def test_what_an_expression_decides_is_judged_when_it_is_rendered(name, mapping)
     assert load_connector(connector).actions[action].check(mapping) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "mapping"),
+    [
+        ("http.request", {"body_base64": "no base 64!"}),
+        ("kafka.publish", {"topic": "t", "value_base64": "no base 64!"}),
+        ("s3.put_object", {"key": "a", "body_base64": "no base 64!"}),
+    ],
+)
+def test_base64_is_read_where_the_table_says_it(name, mapping):
+    connector, _, action = name.partition(".")
+    chosen = load_connector(connector).actions[action]
+    (mistake,) = chosen.check(mapping)
+    assert mistake.message.endswith("_base64 is not Base64")
+    assert chosen.check({key: value.replace("no base 64!", "{{ body.file }}") for key, value in mapping.items()}) == []
+    assert chosen.check({key: value.replace("no base 64!", "bm90ZQ") for key, value in mapping.items()}) == []
+
+
 def test_a_rendered_null_is_not_given():
     request = load_connector("http").actions["request"]
     assert request.read({"json": {"a": 1}, "form": None})["form"] is None
