@@ -120,7 +120,7 @@ REFUSALS: list[tuple[str, type[CallError], str, dict[str, Any], dict[str, str]]]
     ("no tls where there is", Unreachable, "is tls as it expects", {"tls": False}, {}),
     ("a user where there is none", CredentialsRefused, "takes no user there",
      {"tls": False, "bootstrap_servers": "plain"}, {}),
-    ("no rights", CredentialsRefused, "ClusterAuthorizationFailed", {"sasl_mechanism": "PLAIN", "username": STRANGER},
+    ("no rights", CredentialsRefused, "CLUSTER_AUTHORIZATION_FAILED", {"sasl_mechanism": "PLAIN", "username": STRANGER},
      {"password_env": "s"}),
 ]  # fmt: skip
 
