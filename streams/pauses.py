@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import orjson
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from streams.kafka import KafkaSettings, read_topic
 from streams.record import Record
@@ -93,5 +94,18 @@ async def read_pauses(settings: KafkaSettings, names: TopicNames) -> Pauses:
 
 
 async def publish(producer: AIOKafkaProducer, record: Record) -> None:
-    """Publish one record and return when it is acknowledged."""
-    await producer.send_and_wait(record.topic, record.value, key=record.key, headers=record.headers)
+    """Publish one record and return when it is acknowledged; a broker that is away is waited out.
+
+    Raises:
+        UnknownTopicOrPartitionError: the broker says that there is no such topic.
+    """
+    while True:
+        try:
+            await producer.send_and_wait(record.topic, record.value, key=record.key, headers=record.headers)
+        except UnknownTopicOrPartitionError:
+            # aiokafka's word, too, for a broker that has not answered about a topic that it was not asked about before.
+            client = producer.client
+            if await client.force_metadata_update() and client.cluster.partitions_for_topic(record.topic) is None:
+                raise
+        else:
+            return
