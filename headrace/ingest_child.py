@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import structlog
-import uvloop
 
+from headrace import event_loop
 from headrace.context import Settings
 from headrace.failure import exit_code, sentence_of
 from headrace.ingest_process import IngestOptions, run_child
@@ -27,7 +27,7 @@ def main(argument: str) -> int:
     settings = Settings(config_path, data_dir, base_dir=base_dir, **shared)
     settings.logs = configure_logs(log_format=settings.log_format, level=settings.log_level)
     try:
-        return uvloop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
+        return event_loop.run(run_child(settings, IngestOptions(**told["options"]), told["fd"]))
     except Exception as error:  # whatever it is, the parent starts another, and one line says why
         log = structlog.get_logger("ingest")
         log.error("ingest_failed", error=sentence_of(error))

@@ -56,10 +56,9 @@ def command(
     SIGHUP reloads the routing table and the secrets, all or nothing; fan-out takes a new source after its restart.
     """
     hold_hangups()  # one that comes during the start is obeyed at its end
-    import uvloop
-
+    from headrace import event_loop
     from headrace.ingest_command import run_ingest
     from headrace.ingest_process import IngestOptions
 
     options = IngestOptions(host, port, admin_host, admin_port, ingest_processes, in_flight_max, drain_notice_s)
-    sys.exit(uvloop.run(run_ingest(settings, options)))
+    sys.exit(event_loop.run(run_ingest(settings, options)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 from pathlib import Path
@@ -31,14 +30,14 @@ from headrace.options import with_settings
 def command(settings: Settings, *, only: str | None, admin_host: str, admin_port: int, claim_slot: bool) -> None:
     """Run fan-out and deliveries until SIGTERM; the tables are under the data directory."""
     hold_hangups()  # one that comes during the start is obeyed at its end
-    import uvloop
-
+    from headrace import event_loop
     from headrace.slot import claimed
     from headrace.worker import run_worker
 
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the loop in Faust's consumer thread
     own = contextlib.nullcontext(Path(settings.data_dir))
     with claimed(settings.data_dir) if claim_slot else own as data_dir:
         sys.exit(
-            uvloop.run(run_worker(settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=data_dir))
+            event_loop.run(
+                run_worker(settings, only=only, admin_host=admin_host, admin_port=admin_port, data_dir=data_dir)
+            )
         )
