@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from connectors.errors import PermanentError
 from connectors.faults import Fault, Path, faults
+from connectors.rules import has_expression
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
@@ -111,4 +112,4 @@ def _is_expression(fault: Fault, mapping: Mapping[str, object]) -> bool:
     value: Any = mapping
     for key in fault.path if fault.kind == "wrong" else ():
         value = value[key]
-    return isinstance(value, str) and ("{{" in value or "{%" in value)
+    return has_expression(value)

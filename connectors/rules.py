@@ -24,7 +24,7 @@ class Given:
 
     def knows(self, value: object) -> bool:
         """Return whether a value of the mapping, or within it, is what the action will get."""
-        return not (self.written and isinstance(value, str) and ("{{" in value or "{%" in value))
+        return not (self.written and has_expression(value))
 
 
 Rule = Callable[[Given, Any], str]
@@ -32,6 +32,11 @@ Rule = Callable[[Given, Any], str]
 
 The settings are ``None`` where they are not valid themselves.
 """
+
+
+def has_expression(value: object) -> bool:
+    """Return whether a written value holds an expression, so that it is known when it is rendered."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
 def at_most_one(*names: str) -> Rule:
